@@ -1,0 +1,304 @@
+"""A Bayesian Gaussian mixture that learns from beliefs, by variational Bayes in closed form."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pgmgraph import (
+    Batches,
+    Categorical,
+    CategoricalPotential,
+    Context,
+    Gaussian,
+    Guarantee,
+    In,
+    Module,
+    Out,
+    Outbox,
+    PooledGaussianPotential,
+)
+from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.gmm.normal_wishart import NormalWishart
+from pgmgraph_modules.gmm.posterior import Posterior
+from pgmgraph_modules.gmm.starts import best_start
+
+_BYTES_LAID_OUT = 128 * 2**20
+_START_ITEMS = 65_536
+
+
+class GMM(Module):
+    """p(weights) Dirichlet; p(mu_k, Lambda_k) Normal-Wishart; c_n given weights; x_n given c_n normal.
+
+    The posterior is mean-field, q(c) q(weights) q(mu, Lambda), as in Bishop (2006), section 10.2, with
+    E[x x'] taken under the belief about x: the variance that a child sends enters every step. Learns
+    and sends in float64.
+
+    Ports:
+        x: vectors, as beliefs (with their variance) or as values. Sends back the expected natural parameters.
+        c: the component. Unwired, the mixture holds it; wired, the parent does, and takes log-likelihoods.
+
+    Args:
+        components: K.
+        covariance: "full" or "diagonal".
+        starts: how many starts are tried at the first update.
+        passes: iterations of variational Bayes in one update.
+        message: what goes back to x. "expected": E_q[log p(x | c)], the message that never lowers F.
+            "component": N(mean, covariance) of the most probable component; "mean": N(mean, I) of it.
+            The last two are what older models send, and guarantee nothing.
+        concentration: of the Dirichlet prior, for each component. Small ones switch components off, for good.
+        mean_precision: beta, how many items the prior mean is worth.
+        freedom: nu, degrees of freedom of the Wishart prior; by default D + 2.
+        mean: (D,) prior mean; by default the mean of the data of the first update.
+        scale: prior covariance, one number for all dimensions; by default the variance of those data
+            along each dimension. What is taken from data is fixed by the first update.
+
+    Raises:
+        ValueError: an argument that no mixture can have.
+    """
+
+    x = In(Gaussian, back=PooledGaussianPotential)
+    c = Out(CategoricalPotential, back=Categorical)
+
+    dtype = torch.float64
+
+    def __init__(
+        self,
+        components: int,
+        *,
+        covariance: Literal["full", "diagonal"] = "full",
+        starts: int = 10,
+        passes: int = 2,
+        message: Literal["expected", "component", "mean"] = "expected",
+        concentration: float = 1.0,
+        mean_precision: float = 1.0,
+        freedom: float | None = None,
+        mean: list[float] | None = None,
+        scale: float | None = None,
+    ) -> None:
+        for name, number in {"components": components, "starts": starts, "passes": passes}.items():
+            if number < 1:
+                raise ValueError(f"Expected {name} of at least 1; got {number}.")
+        for name, value in {"concentration": concentration, "mean_precision": mean_precision, "scale": scale}.items():
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"Expected a positive {name}; got {value}.")
+        for name, choice, choices in (
+            ("covariance", covariance, ("full", "diagonal")),
+            ("message", message, ("expected", "component", "mean")),
+        ):
+            if choice not in choices:
+                raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
+        self.components = components
+        self.covariance = covariance
+        self.starts = starts
+        self.passes = passes
+        self.message = message
+        self.concentration = concentration
+        self.mean_precision = mean_precision
+        self.freedom = freedom
+        self.mean = mean
+        self.scale = scale
+
+    @property
+    def guarantee(self) -> Guarantee:  # type: ignore[override]  # it depends on the message that was chosen
+        """Exact, unless an older message scheme was chosen."""
+        return "exact" if self.message == "expected" else "none"
+
+    def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
+        """See `Module`."""
+        shapes: dict[str, tuple[int, ...]] = {"c": (self.components,)}
+        if self.mean is not None:
+            shapes["x"] = (len(self.mean),)
+        return shapes
+
+    def setup(self, context: Context) -> None:
+        """See `Module`; the parameters come with the first data, in `start`."""
+        super().setup(context)
+        [self.dimensions] = context.shapes["x"]
+        least = self.dimensions if self.covariance == "full" else 1
+        if self.freedom is not None and self.freedom <= least - 1:
+            raise ValueError(f"Expected freedom above {least - 1} in {self.dimensions} dimensions; got {self.freedom}.")
+        self._owns_c = "c" in context.owned
+        self._laid_out: tuple[weakref.ref[Gaussian], Tensor] | None = None
+        self.layout: Layout | None = None
+        self.prior: Posterior | None = None
+        self.posterior: Posterior | None = None
+        columns = Layout(self.dimensions, self.covariance == "full", torch.zeros(self.dimensions)).columns
+        self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns))
+
+    def start(self, batches: Batches) -> None:
+        """Fix the prior, and take the best of several starts."""
+        beliefs: list[Gaussian] = []
+        for batch in batches.subset(_START_ITEMS, torch.Generator().manual_seed(0)).in_order():
+            assert isinstance(batch["x"], Gaussian)
+            beliefs.append(batch["x"])
+        [belief] = beliefs
+        self._fix_prior(belief)
+        layout, prior = self._layout(), self._prior()
+        moments = self._moments(belief)
+        self.posterior, bound = best_start(
+            belief.mean - layout.centre, moments, prior, layout, self.components, self.starts
+        )
+        self.context.progress(self.starts, self.starts, {"bound": bound})
+
+    def statistics(self, x: Gaussian, c: Categorical | None) -> Tensor:
+        """Responsibilities' products with the moments, (K, columns): an E step, or the parent's belief."""
+        moments = self._moments(x)
+        return self._responsibilities(moments, c).T @ moments
+
+    def learn(self, total: Tensor) -> None:
+        """The M step."""
+        self.posterior = self._prior().updated(total, self._layout())
+
+    def send(self, x: Gaussian, c: Categorical | None) -> Outbox:
+        """The expected natural parameters to x; to c, the belief or the log-likelihoods."""
+        moments = self._moments(x)
+        responsibilities = self._responsibilities(moments, c)
+        back = self._message_to_x(responsibilities)
+        if self._owns_c:
+            return Outbox(x=back, c=Categorical(responsibilities))
+        return Outbox(x=back, c=CategoricalPotential(self._posterior().log_likelihoods(moments, self._layout())))
+
+    def elbo(self, x: Gaussian, c: Categorical) -> Mapping[str, Tensor]:
+        """E log p(x | c) and, where c is the mixture's own, E log p(c) and H[q(c)]; less the KL of the parameters."""
+        posterior, prior = self._posterior(), self._prior()
+        likelihoods = posterior.log_likelihoods(self._moments(x), self._layout())
+        terms = {
+            "log p(x|c)": (c.probs * likelihoods).sum(1),
+            "-KL components": -posterior.divergence_of_components(prior),
+        }
+        if self._owns_c:
+            terms["log p(c)"] = c.probs @ posterior.expected_log_weights()
+            terms["H[c]"] = c.entropy()
+            terms["-KL weights"] = -posterior.divergence_of_weights(prior)
+        return terms
+
+    def sample(self, n: int, c: Tensor | None) -> dict[str, Tensor]:
+        """Draw components from the posterior mean of the weights, and vectors from the posterior predictive."""
+        posterior, layout = self._posterior(), self._layout()
+        if c is None:
+            c = torch.multinomial(posterior.concentration, n, replacement=True)
+        return {"c": c, "x": posterior.components.predictive(c) + layout.centre}
+
+    def state_dict(self) -> dict[str, object]:
+        """The prior and posterior; empty before the first update."""
+        if self.layout is None:
+            return {}
+        return {"centre": self.layout.centre, "prior": _state(self._prior()), "posterior": _state(self._posterior())}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """See `Module`."""
+        self._laid_out = None
+        if not state:
+            self.layout = self.prior = self.posterior = None
+            return
+        centre, prior, posterior = state["centre"], state["prior"], state["posterior"]
+        assert isinstance(centre, Tensor)
+        self.layout = Layout(self.dimensions, self.covariance == "full", centre)
+        self.prior, self.posterior = _posterior(prior), _posterior(posterior)
+
+    @property
+    def weights(self) -> Tensor:
+        """E[pi], (K,)."""
+        concentration = self._posterior().concentration
+        return concentration / concentration.sum()
+
+    @property
+    def means(self) -> Tensor:
+        """E[mu_k], (K, D)."""
+        return self._posterior().components.mean.flatten(1) + self._layout().centre
+
+    @property
+    def covariances(self) -> Tensor:
+        """The inverse of E[Lambda_k], (K, D, D), or (K, D) for diagonal covariances."""
+        components = self._posterior().components
+        blocks = components.inverse_scale / components.nu[:, None, None, None]
+        return blocks[:, 0] if self.covariance == "full" else blocks.flatten(1)
+
+    def _fix_prior(self, belief: Gaussian) -> None:
+        centre = belief.mean.mean(0)
+        variance = belief.mean.var(0, correction=0) + belief.marginal_variance().mean(0)
+        if self.scale is not None:
+            variance = torch.full_like(variance, self.scale)
+        # A column without spread has no scale of its own: it is given a small share of the others'.
+        typical = variance.mean()
+        variance = variance.clamp_min(1e-6 * float(typical) if typical > 0 else 1.0)
+        self.layout = Layout(self.dimensions, self.covariance == "full", centre)
+        blocks, size = self.layout.blocks
+        k = self.components
+        mean = torch.zeros_like(centre) if self.mean is None else centre.new_tensor(self.mean) - centre
+        freedom = size + 2.0 if self.freedom is None else self.freedom
+        # E[Sigma] = W^-1 / (nu - d - 1), which is the variance of the data where nu = d + 2.
+        inverse_scale = variance.reshape(blocks, size).diag_embed()
+        self.prior = Posterior(
+            centre.new_full((k,), self.concentration),
+            NormalWishart(
+                mean.reshape(blocks, size).expand(k, -1, -1).contiguous(),
+                centre.new_full((k,), self.mean_precision),
+                inverse_scale.expand(k, -1, -1, -1).contiguous(),
+                centre.new_full((k,), freedom),
+            ),
+        )
+
+    def _layout(self) -> Layout:
+        assert self.layout is not None
+        return self.layout
+
+    def _prior(self) -> Posterior:
+        assert self.prior is not None
+        return self.prior
+
+    def _posterior(self) -> Posterior:
+        assert self.posterior is not None
+        return self.posterior
+
+    def _moments(self, x: Gaussian) -> Tensor:
+        """The moments of a minibatch; the last one's are kept, since passes of an update see it again."""
+        if self._laid_out is None or self._laid_out[0]() is not x:
+            self._laid_out = (weakref.ref(x), self._layout().moments(x))
+        return self._laid_out[1]
+
+    def _responsibilities(self, moments: Tensor, c: Categorical | None) -> Tensor:
+        """q(c), (n, K): what the parent believes, or the mixture's own E step."""
+        if c is not None:
+            return c.probs
+        posterior = self._posterior()
+        joint = posterior.log_likelihoods(moments, self._layout()).add_(posterior.expected_log_weights())
+        return torch.softmax(joint, 1)
+
+    def _message_to_x(self, responsibilities: Tensor) -> PooledGaussianPotential:
+        posterior, centre = self._posterior(), self._layout().centre
+        k, full = self.components, self.covariance == "full"
+        if self.message == "expected":
+            shift, precision, log_scale = posterior.components.natural()
+        else:
+            nearest = responsibilities.argmax(1)
+            responsibilities = torch.nn.functional.one_hot(nearest, k).to(responsibilities)
+            precision = posterior.components.expected_precision()
+            if self.message == "mean":
+                precision = torch.eye(precision.shape[-1]).to(precision).expand_as(precision)
+            mean = posterior.components.mean
+            shift = (precision @ mean.unsqueeze(-1)).squeeze(-1)
+            log_determinant = torch.linalg.slogdet(precision).logabsdet.sum(-1)
+            log_scale = 0.5 * (log_determinant - self.dimensions * math.log(2 * math.pi) - (shift * mean).sum((1, 2)))
+        # From centred coordinates z - centre back to z.
+        blocks = centre.reshape(self._layout().blocks)
+        moved = (precision @ blocks.unsqueeze(-1)).squeeze(-1)
+        log_scale = log_scale - (shift * blocks).sum((1, 2)) - 0.5 * (moved * blocks).sum((1, 2))
+        flat = precision.squeeze(1) if full else precision.flatten(1)
+        return PooledGaussianPotential(responsibilities, (shift + moved).flatten(1), flat.contiguous(), log_scale)
+
+
+def _state(posterior: Posterior) -> dict[str, Tensor]:
+    return {"concentration": posterior.concentration, **vars(posterior.components)}
+
+
+def _posterior(state: object) -> Posterior:
+    assert isinstance(state, Mapping)
+    parts = dict(state)
+    return Posterior(parts.pop("concentration"), NormalWishart(**parts))

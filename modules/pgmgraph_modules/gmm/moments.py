@@ -1,0 +1,75 @@
+"""A plate of Gaussian beliefs as one matrix: 1, E[z] and E[z z'], all that a mixture needs of it.
+
+With the moments laid out, a step of variational Bayes is two matrix products: moments times the
+components' natural parameters gives log-likelihoods, and responsibilities times moments gives statistics.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pgmgraph import Gaussian
+
+
+class Layout:
+    """Where the moments of z stand among the columns of the matrix.
+
+    Args:
+        dimensions: D.
+        full: whether all of E[z z'] is kept, or its diagonal.
+        centre: (D,), taken off every mean, so that squares do not swallow differences.
+    """
+
+    def __init__(self, dimensions: int, full: bool, centre: Tensor) -> None:
+        self.blocks = (1, dimensions) if full else (dimensions, 1)
+        self.dimensions = dimensions
+        self.full = full
+        self.centre = centre
+        # The lower triangle holds each product once; the columns of z z' read row by row.
+        self._rows, self._columns = torch.tril_indices(dimensions, dimensions, device=centre.device)
+        self.columns = 1 + dimensions + (len(self._rows) if full else dimensions)
+
+    def moments(self, belief: Gaussian) -> Tensor:
+        """1, E[z], E[z z'] of each item, (n, columns)."""
+        mean = belief.mean - self.centre
+        moments = mean.new_empty(len(mean), self.columns)
+        moments[:, 0] = 1.0
+        moments[:, 1 : 1 + self.dimensions] = mean
+        second = moments[:, 1 + self.dimensions :]
+        if not self.full:
+            second.copy_(mean.square() + belief.marginal_variance())
+            return moments
+        # Row i of the lower triangle is z_i times the first i + 1 coordinates: a copy, no gather.
+        begin = 0
+        for row in range(self.dimensions):
+            part = second[:, begin : begin + row + 1]
+            torch.mul(mean[:, : row + 1], mean[:, row, None], out=part)
+            if belief.is_diagonal:
+                part[:, row] += belief.variance[:, row]
+            else:
+                part += belief.variance[:, row, : row + 1]
+            begin += row + 1
+        return moments
+
+    def coefficients(self, shift: Tensor, precision: Tensor, log_scale: Tensor) -> Tensor:
+        """Natural parameters as a matrix C with moments @ C = expected log-likelihoods, (columns, K)."""
+        k = len(log_scale)
+        if self.full:
+            halves = -0.5 * precision.reshape(k, self.dimensions, self.dimensions)[:, self._rows, self._columns]
+            second = halves * torch.where(self._rows == self._columns, 1.0, 2.0).to(halves)
+        else:
+            second = -0.5 * precision.reshape(k, self.dimensions)
+        return torch.cat([log_scale[:, None], shift.reshape(k, -1), second], 1).T
+
+    def sums(self, statistics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Responsibilities' products with the moments, (K, columns), as sums of r, r z and r z z'."""
+        k = len(statistics)
+        counts, first = statistics[:, 0], statistics[:, 1 : 1 + self.dimensions].reshape(k, *self.blocks)
+        flat = statistics[:, 1 + self.dimensions :]
+        if not self.full:
+            return counts, first, flat.reshape(k, self.dimensions, 1, 1)
+        second = flat.new_empty(k, self.dimensions, self.dimensions)
+        second[:, self._rows, self._columns] = flat
+        second[:, self._columns, self._rows] = flat
+        return counts, first, second.unsqueeze(1)

@@ -1,0 +1,134 @@
+"""Normal-Wishart posteriors of the components, one formula for full and diagonal covariances.
+
+A full covariance is one block of D dimensions, a diagonal one is D blocks of one: tensors are
+(K, B, d) and (K, B, d, d) with B x d = D. Notation and formulas: Bishop, Pattern Recognition and
+Machine Learning (2006), section 10.2 and appendix B.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class NormalWishart:
+    """Lambda ~ Wishart(W, nu) and mu given Lambda ~ N(mean, (beta Lambda)^-1), for K components in B blocks.
+
+    Attributes:
+        mean: (K, B, d).
+        beta: (K,), how many observations the mean is worth.
+        inverse_scale: (K, B, d, d), W^-1.
+        nu: (K,), degrees of freedom, above d - 1.
+    """
+
+    mean: Tensor
+    beta: Tensor
+    inverse_scale: Tensor
+    nu: Tensor
+
+    @property
+    def size(self) -> int:
+        """d, the dimensions of a block."""
+        return self.mean.shape[-1]
+
+    def factor(self) -> Tensor:
+        """The Cholesky factor of W^-1, (K, B, d, d)."""
+        return torch.linalg.cholesky(self.inverse_scale)
+
+    def expected_precision(self) -> Tensor:
+        """E[Lambda] = nu W, (K, B, d, d)."""
+        return self.nu[:, None, None, None] * torch.cholesky_inverse(self.factor())
+
+    def expected_log_determinant(self) -> Tensor:
+        """E[log |Lambda|] of each block, (K, B)."""
+        log_scale = -2 * self.factor().diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return self._digammas()[:, None] + self.size * math.log(2) + log_scale
+
+    def updated(self, counts: Tensor, first: Tensor, second: Tensor) -> NormalWishart:
+        """The posterior given sums of r, r z and r z z': (K,), (K, B, d), (K, B, d, d)."""
+        beta, nu = self.beta + counts, self.nu + counts
+        mean = (self.beta[:, None, None] * self.mean + first) / beta[:, None, None]
+        inverse_scale = (
+            self.inverse_scale
+            + second
+            + self.beta[:, None, None, None] * _outer(self.mean)
+            - beta[:, None, None, None] * _outer(mean)
+        )
+        return NormalWishart(mean, beta, _positive(inverse_scale, self.inverse_scale), nu)
+
+    def natural(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What E[log N(z | mu, Lambda)] = log_scale + shift.z - z.precision.z / 2 is made of.
+
+        Returns:
+            shift (K, B, d), precision (K, B, d, d), log_scale (K,).
+        """
+        precision = self.expected_precision()
+        shift = (precision @ self.mean.unsqueeze(-1)).squeeze(-1)
+        dimensions = self.mean.shape[1] * self.size
+        square = dimensions / self.beta + (shift * self.mean).sum((-2, -1))
+        log_scale = 0.5 * (self.expected_log_determinant().sum(-1) - dimensions * _LOG_2PI - square)
+        return shift, precision, log_scale
+
+    def divergence(self, prior: NormalWishart) -> Tensor:
+        """KL(self || prior) of each component, (K,)."""
+        factor, d, blocks = self.factor(), self.size, self.mean.shape[1]
+        scale = torch.cholesky_inverse(factor)
+        ratio = prior.beta / self.beta
+        away = self.mean - prior.mean
+        distance = self.nu * torch.einsum("kbi,kbij,kbj->k", away, scale, away)
+        of_means = 0.5 * (blocks * d * (ratio - 1 - ratio.log()) + prior.beta * distance)
+        log_scale = -2 * factor.diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
+        prior_log_scale = -2 * prior.factor().diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
+        trace = (prior.inverse_scale * scale).sum((-3, -2, -1))
+        of_precisions = (
+            0.5 * prior.nu * (prior_log_scale - log_scale)
+            + 0.5 * self.nu * (trace - blocks * d)
+            + blocks * (torch.special.multigammaln(prior.nu / 2, d) - torch.special.multigammaln(self.nu / 2, d))
+            + 0.5 * blocks * (self.nu - prior.nu) * self._digammas()
+        )
+        return of_means + of_precisions
+
+    def predictive(self, components: Tensor) -> Tensor:
+        """One draw of z for each of the given components, (n,) to (n, B x d).
+
+        The posterior predictive is a Student t with nu + 1 - d degrees of freedom (Bishop 10.81).
+        """
+        freedom = self.nu + 1 - self.size
+        spread = ((1 + self.beta) / (self.beta * freedom))[:, None, None, None] * self.inverse_scale
+        factor = torch.linalg.cholesky(spread)[components]
+        noise = torch.randn(len(components), *self.mean.shape[1:], dtype=self.mean.dtype, device=self.mean.device)
+        gamma = torch.distributions.Gamma(freedom[components] / 2, freedom[components] / 2, validate_args=False)
+        heavy = gamma.sample((self.mean.shape[1],)).T.rsqrt()
+        drawn = self.mean[components] + heavy.unsqueeze(-1) * (factor @ noise.unsqueeze(-1)).squeeze(-1)
+        return drawn.flatten(1)
+
+    def _digammas(self) -> Tensor:
+        """sum_i digamma((nu + 1 - i) / 2), (K,)."""
+        steps = torch.arange(self.size, dtype=self.nu.dtype, device=self.nu.device)
+        return torch.digamma((self.nu[:, None] - steps) / 2).sum(-1)
+
+
+def _outer(vectors: Tensor) -> Tensor:
+    return vectors.unsqueeze(-1) * vectors.unsqueeze(-2)
+
+
+def _positive(matrix: Tensor, least: Tensor) -> Tensor:
+    """`matrix`, which is at least `least` in exact arithmetic, mended where rounding took it below.
+
+    Subtracting the mean's outer product cancels where a component is far narrower than it is far from
+    the centre; the prior's scale is the smallest that can be right.
+    """
+    matrix = 0.5 * (matrix + matrix.mT)
+    _, failed = torch.linalg.cholesky_ex(matrix)
+    if not failed.any():
+        return matrix
+    values, vectors = torch.linalg.eigh(matrix)
+    floor = torch.linalg.eigvalsh(least)[..., :1]
+    mended = vectors @ (torch.maximum(values, floor).unsqueeze(-1) * vectors.mT)
+    return torch.where((failed > 0)[..., None, None], mended, matrix)

@@ -1,0 +1,75 @@
+"""Where a mixture starts: several partitions of the data, each learnt to a standstill, the best kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans, kmeans_plusplus
+from torch import Tensor
+
+from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.gmm.posterior import Posterior, step
+
+_ITERATIONS = 200
+_STANDSTILL = 1e-7
+
+
+def best_start(
+    means: Tensor, moments: Tensor, prior: Posterior, layout: Layout, components: int, starts: int
+) -> tuple[Posterior, float]:
+    """The best of several starts by its own bound.
+
+    Half of them (the first, the third, ...) are partitions by k-means, the others by the nearest of
+    k-means++ centres; both kinds then go through variational Bayes until the bound stands still.
+
+    Args:
+        means: (n, D), the items' means, centred.
+        moments: (n, columns), the same items' moments.
+        prior: the prior.
+        layout: of the moments.
+        components: K.
+        starts: how many.
+
+    Returns:
+        The posterior after the best start, and its bound.
+    """
+    # In an order that the rows themselves give, a permuted plate starts the same way.
+    points = means[_canonical_order(means)].cpu().numpy()
+    candidates = []
+    for number in range(starts):
+        seed = int(torch.randint(2**31, ()))
+        centres = _centres(points, components, seed, refine=number % 2 == 0).to(means)
+        nearest = torch.cdist(means, centres).argmin(1)
+        responsibilities = torch.nn.functional.one_hot(nearest, components).to(means)
+        posterior = prior.updated(responsibilities.T @ moments, layout)
+        candidates.append(_converged(posterior, prior, moments, layout))
+    return max(candidates, key=lambda candidate: candidate[1])
+
+
+def _canonical_order(means: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(means.shape[1], generator=generator, dtype=torch.float64).to(means)
+    return (means @ direction).argsort(stable=True)
+
+
+def _centres(points: np.ndarray, components: int, seed: int, refine: bool) -> Tensor:
+    """K centres, (K, D); with fewer distinct points than components, some centres fall together."""
+    spare = max(0, components - len(points))
+    wanted = min(components, len(points))
+    if refine and len(np.unique(points, axis=0)) >= wanted:
+        centres = KMeans(wanted, n_init=1, random_state=seed).fit(points).cluster_centers_
+    else:
+        centres, _ = kmeans_plusplus(points, wanted, random_state=seed)
+    # A centre out of everyone's reach: its component starts empty, at the prior.
+    empty = np.full((spare, points.shape[1]), 1e6 * (1 + np.abs(points).max()))
+    return torch.from_numpy(np.concatenate([centres, empty]))
+
+
+def _converged(posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout) -> tuple[Posterior, float]:
+    last = -float("inf")
+    for _ in range(_ITERATIONS):
+        following, bound = step(posterior, prior, moments, layout)
+        if bound - last <= _STANDSTILL * abs(bound):
+            return posterior, bound
+        posterior, last = following, bound
+    return posterior, last

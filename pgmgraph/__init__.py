@@ -1,0 +1,93 @@
+"""pgmgraph composes probabilistic modules that learn together into one model."""
+
+from pgmgraph import errors, registry
+from pgmgraph.callbacks import ProgressDisplay
+from pgmgraph.checks import Checked
+from pgmgraph.events import (
+    Callback,
+    Event,
+    FitEnded,
+    FitStarted,
+    ModuleUpdated,
+    Progress,
+    RoundEnded,
+    RoundStarted,
+)
+from pgmgraph.executors import Executor, SerialExecutor
+from pgmgraph.fit import FitResult, Scorer, fit
+from pgmgraph.generate import Drawn, generate
+from pgmgraph.graph import ModelGraph
+from pgmgraph.infer import infer
+from pgmgraph.ledger import Entry
+from pgmgraph.mail import Beliefs
+from pgmgraph.messages import (
+    Belief,
+    Categorical,
+    CategoricalPotential,
+    Gaussian,
+    GaussianPotential,
+    Message,
+    Point,
+    PooledGaussianPotential,
+    Potential,
+)
+from pgmgraph.module import Context, Guarantee, Module, Outbox
+from pgmgraph.observation import Observation
+from pgmgraph.plates import Batch, Batches
+from pgmgraph.ports import In, Ins, Out
+from pgmgraph.schedules import Schedule, Stage, View
+from pgmgraph.scores import Scores, accuracy
+from pgmgraph.wires import Wire
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Belief",
+    "Beliefs",
+    "Callback",
+    "Categorical",
+    "CategoricalPotential",
+    "Checked",
+    "Context",
+    "Drawn",
+    "Entry",
+    "Event",
+    "Executor",
+    "FitEnded",
+    "FitResult",
+    "FitStarted",
+    "Gaussian",
+    "GaussianPotential",
+    "Guarantee",
+    "In",
+    "Ins",
+    "Message",
+    "ModelGraph",
+    "Module",
+    "ModuleUpdated",
+    "Observation",
+    "Out",
+    "Outbox",
+    "Point",
+    "PooledGaussianPotential",
+    "Potential",
+    "Progress",
+    "ProgressDisplay",
+    "RoundEnded",
+    "RoundStarted",
+    "Schedule",
+    "Scorer",
+    "Scores",
+    "SerialExecutor",
+    "Stage",
+    "View",
+    "Wire",
+    "accuracy",
+    "errors",
+    "fit",
+    "generate",
+    "infer",
+    "registry",
+]

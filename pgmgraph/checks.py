@@ -1,0 +1,184 @@
+"""Whether a wired graph fits together: open ports, plates, event shapes, ranges of values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError
+from pgmgraph.messages import Gaussian, GaussianPotential, PooledGaussianPotential
+from pgmgraph.module import Module, has, method
+from pgmgraph.observation import Observation
+from pgmgraph.ports import In, Ins, Node, Out
+from pgmgraph.wires import Wire
+
+Shape = tuple[int, ...]
+_VECTORS = (Gaussian, GaussianPotential, PooledGaussianPotential)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found out.
+
+    Attributes:
+        shapes: for each module, the event shape at each wired In port and each Out port.
+        plates: for each module, the name of its plate; a module with no data below it has none.
+        remarks: what is allowed, but weakens what F says.
+    """
+
+    shapes: Mapping[str, Mapping[str, Shape]]
+    plates: Mapping[str, str]
+    remarks: tuple[str, ...]
+
+
+def check(nodes: Mapping[str, Node], wires: Sequence[Wire], order: Sequence[str] | None) -> Checked:
+    """Check wired nodes; see `ModelGraph.check`. `order` is None where the wires form a cycle."""
+    modules = {name: node for name, node in nodes.items() if isinstance(node, Module)}
+    observations = {name: node for name, node in nodes.items() if isinstance(node, Observation)}
+    if not modules:
+        raise WiringError("Expected at least one module in the graph; got none. Add one: ModelGraph(gmm=GMM(...)).")
+    _check_open_ports(modules, observations, wires)
+    plates = _plates(observations, modules, wires)
+    shapes = _shapes(modules, observations, wires, order)
+    _check_ranges(modules, observations, wires)
+    return Checked(shapes, plates, tuple(_remarks(wires)))
+
+
+def _check_open_ports(
+    modules: Mapping[str, Module], observations: Mapping[str, Observation], wires: Sequence[Wire]
+) -> None:
+    wired = {(wire.parent, wire.into) for wire in wires}
+    for name, module in modules.items():
+        for port, declaration in module.ins():
+            if not declaration.optional and (name, port) not in wired:
+                accepts = " or ".join(message.__name__ for message in declaration.accepts)
+                raise WiringError(
+                    f"Expected a wire at {name}.{port}, which takes {accepts}; it is open. "
+                    f"Wire it: graph.connect(<an Out port>, {name}.{port}).",
+                    f"{name}.{port}",
+                )
+    for name in observations:
+        if not any(wire.child == name for wire in wires):
+            raise WiringError(
+                f"Observation {name!r} is connected to nothing. Wire it: graph.connect({name}.value, <an In port>).",
+                f"{name}.value",
+            )
+
+
+def _plates(
+    observations: Mapping[str, Observation], modules: Mapping[str, Module], wires: Sequence[Wire]
+) -> dict[str, str]:
+    sizes: dict[str, str] = {}
+    for name, observation in observations.items():
+        first = sizes.setdefault(observation.plate, name)
+        if len(observations[first]) != len(observation):
+            raise PlateError(
+                f"Expected as many items in {name!r} as in {first!r}, which share the plate {observation.plate!r}; "
+                f"got {len(observation)} and {len(observations[first])}. Give them the same rows, or plates of their own.",
+                f"{first}.value",
+                f"{name}.value",
+            )
+    found = {name: (observation.plate, f"{name}.value") for name, observation in observations.items()}
+    for _ in modules:  # enough passes for the longest path
+        for wire in wires:
+            if wire.child not in found:
+                continue
+            plate, source = found[wire.child][0], wire.variable
+            known = found.setdefault(wire.parent, (plate, source))
+            if known[0] != plate:
+                raise PlateError(
+                    f"{wire.parent} is wired to {known[1]} on the plate {known[0]!r} and to {source} on the plate "
+                    f"{plate!r}. A module's ports share one plate.",
+                    known[1],
+                    source,
+                )
+    return {name: plate for name, (plate, _) in found.items() if name in modules}
+
+
+def _shapes(
+    modules: Mapping[str, Module],
+    observations: Mapping[str, Observation],
+    wires: Sequence[Wire],
+    order: Sequence[str] | None,
+) -> dict[str, dict[str, Shape]]:
+    out: dict[str, Shape] = {f"{name}.value": node.point.event_shape for name, node in observations.items()}
+    shapes: dict[str, dict[str, Shape]] = {}
+    # In a cycle some shapes below are not known at first: a module gets None for them, and is asked again.
+    for name in order or [*modules] * len(modules):
+        module = modules[name]
+        below = {
+            (wire.into, wire.key): (out.get(wire.variable), wire) for wire in wires if wire.parent == name
+        }
+        for shape, wire in below.values():
+            if shape is not None and issubclass(wire.forward, _VECTORS) and len(shape) != 1:
+                raise ShapeError(
+                    f"Expected vectors (D,) at {wire.target}; got events of shape {shape} from {wire.variable}. "
+                    "Reshape the data to N x D.",
+                    wire.variable,
+                    wire.target,
+                )
+        ins = {port: _shape_below(port, declaration, below) for port, declaration in module.ins()}
+        stated = method(module, "event_shapes", "which gives the shapes at its ports")(**ins) if _must_state(module) else {}
+        _check_stated(name, module, stated, below)
+        shapes[name] = {wire.target.removeprefix(f"{name}."): shape for shape, wire in below.values() if shape}
+        for port, _ in module.outs():
+            shapes[name][port] = out[f"{name}.{port}"] = tuple(stated[port])
+    return shapes
+
+
+def _must_state(module: Module) -> bool:
+    return has(module, "event_shapes") or any(True for _ in module.outs())
+
+
+def _shape_below(
+    port: str, declaration: In | Ins, below: Mapping[tuple[str, str | None], tuple[Shape | None, Wire]]
+) -> Shape | None | dict[str, Shape | None]:
+    if isinstance(declaration, Ins):
+        return {key: shape for (into, key), (shape, _) in below.items() if into == port and key is not None}
+    return below[port, None][0] if (port, None) in below else None
+
+
+def _check_stated(
+    name: str,
+    module: Module,
+    stated: Mapping[str, Shape],
+    below: Mapping[tuple[str, str | None], tuple[Shape | None, Wire]],
+) -> None:
+    for port, declaration in module.ports.items():
+        if isinstance(declaration, Out) and port not in stated:
+            raise ShapeError(f"Expected {name}.event_shapes to give the shape of {port!r}; got {dict(stated)}.", name)
+    for (port, _), (shape, wire) in below.items():
+        if port in stated and shape is not None and tuple(stated[port]) != shape:
+            raise ShapeError(
+                f"Expected events of shape {tuple(stated[port])} at {wire.target}; got {shape} from {wire.variable}.",
+                wire.variable,
+                wire.target,
+            )
+
+
+def _check_ranges(modules: Mapping[str, Module], observations: Mapping[str, Observation], wires: Sequence[Wire]) -> None:
+    for wire in wires:
+        module, observation = modules[wire.parent], observations.get(wire.child)
+        if observation is None or not has(module, "supports"):
+            continue
+        supports: Mapping[str, tuple[float, float]] = method(module, "supports", "which it has")()
+        low, high = supports.get(wire.into, (float("-inf"), float("inf")))
+        least, most = observation.value_range
+        if least < low or most > high:
+            raise DataError(
+                f"Expected values within [{low:g}, {high:g}] at {wire.target}; got values from {least:g} to {most:g} "
+                f"from {wire.variable}. Rescale them: for 8-bit images, Observation(images, scale=1 / 255).",
+                wire.child,
+            )
+
+
+def _remarks(wires: Sequence[Wire]) -> list[str]:
+    remarks = []
+    for variable in dict.fromkeys(wire.variable for wire in wires):
+        parents = [wire.parent for wire in wires if wire.variable == variable and wire.owned_by_parent]
+        if len(parents) > 1:
+            remarks.append(
+                f"{variable} has several parents ({', '.join(parents)}): its prior is the product of their potentials, "
+                "whose normaliser is not tracked, so F is no bound and nothing is guaranteed."
+            )
+    return remarks

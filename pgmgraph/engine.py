@@ -1,0 +1,194 @@
+"""The engine: modules, an executor and the mail, brought together for one set of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from pgmgraph.checks import Checked
+from pgmgraph.errors import NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
+from pgmgraph.executors import Call, Executor, OwnTerms, ProgressWatcher, SerialExecutor
+from pgmgraph.graph import ModelGraph
+from pgmgraph.mail import Mail
+from pgmgraph.messages import Message
+from pgmgraph.module import Context, Guarantee, learns
+from pgmgraph.observation import Observation, Values
+from pgmgraph.plates import Delivery
+from pgmgraph.randomness import seed_of
+
+Data = Mapping[str, Values | Observation]
+
+
+@dataclass(frozen=True)
+class ModuleReport:
+    """How one update of a module went."""
+
+    module: str
+    seconds: float
+    guarantee: Guarantee
+    terms: OwnTerms | None
+
+
+class Engine:
+    """Runs the modules of a graph on one set of data.
+
+    Args:
+        graph: the wiring.
+        data: values in the place of observations, by name.
+        seed: what all randomness follows from.
+        device: where modules that are not set up yet will live; "auto" is a GPU where there is one.
+        executor: where modules run; by default in this process.
+        watcher: told how far a module is.
+        frozen: modules that only send when they are updated.
+
+    Attributes:
+        mail: what lies on the wires.
+        checked: what the check of the graph found out.
+    """
+
+    def __init__(
+        self,
+        graph: ModelGraph,
+        data: Data | None,
+        *,
+        seed: int,
+        device: str,
+        executor: Executor | None,
+        watcher: ProgressWatcher,
+        frozen: Sequence[str] = (),
+    ) -> None:
+        for name in frozen:
+            if name not in graph.modules:
+                raise UnknownNameError(f"Cannot freeze {name!r}, no module.{suggestion(name, graph.modules)}", name)
+        self.graph = graph
+        self._frozen = frozenset(frozen)
+        self.seed = seed
+        observations = dict(graph.observations)
+        with_data(graph, observations, data or {})
+        self.checked: Checked = graph.check(observations)
+        self.mail = Mail(graph, observations)
+        self._executor = executor or SerialExecutor()
+        contexts = self._contexts(_device(device))
+        self._executor.setup(graph.modules, contexts, watcher)
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """The modules that have been called in a fit, and those that have nothing to learn."""
+        modules = self.graph.modules.items()
+        return tuple(name for name, module in modules if self.graph.calls[name] or not learns(module))
+
+    def require_fitted(self) -> None:
+        """Raise NotFittedError where a module has never been updated."""
+        for name in self.graph.modules:
+            if name not in self.fitted:
+                raise NotFittedError(f"{name} has learnt nothing yet. Call fit(graph, rounds=...) first.", name)
+
+    def order(self) -> tuple[str, ...]:
+        """The modules, children first where the wires allow it."""
+        return tuple(self.graph.modules) if self.graph.cycle() else self.graph.bottom_up()
+
+    def update(self, names: Sequence[str]) -> tuple[list[ModuleReport], set[str]]:
+        """Update the modules of a stage from the same mail, then put what they send into it.
+
+        Returns:
+            A report for each, and the names of the variables whose belief changed.
+        """
+        calls = [
+            self._call("update", name, self.mail.letters(name), self.graph.calls[name], learn=name not in self._frozen)
+            for name in names
+        ]
+        results = self._executor.update(calls)
+        changed: set[str] = set()
+        for name, result in zip(names, results, strict=True):
+            self.graph.calls[name] += 1
+            changed |= self.mail.deliver(name, result.outbox)
+        reports = [
+            ModuleReport(name, result.seconds, result.guarantee, result.terms)
+            for name, result in zip(names, results, strict=True)
+        ]
+        return reports, changed
+
+    def send(self, name: str) -> set[str]:
+        """Let a module send with its parameters as they are; returns the variables whose belief it changed."""
+        [outbox] = self._executor.send([self._call("send", name, self.mail.letters(name))])
+        return self.mail.deliver(name, outbox)
+
+    def evaluate(self, names: Sequence[str]) -> dict[str, OwnTerms | None]:
+        """Own terms of F under the beliefs in the mail; always on the same subset, with the same noise."""
+        calls = [self._call("elbo", name, self.mail.believed(name)) for name in names]
+        return dict(zip(names, self._executor.evaluate(calls), strict=True))
+
+    def predict(self, name: str, port: str) -> Message:
+        """A module's message to the observation at one of its In ports."""
+        return self._executor.predict(self._call("predict", name, self.mail.believed(name)), port)
+
+    def sample(self, name: str, n: int, values: Mapping[str, torch.Tensor | None]) -> Mapping[str, torch.Tensor]:
+        """Rows drawn by a module, given values of its Out variables."""
+        return self._executor.sample(self._call("sample", name, {}), n, values)
+
+    def _call(
+        self,
+        method: Literal["update", "send", "elbo", "predict", "sample"],
+        name: str,
+        mail: Mapping[str, Delivery],
+        number: int = 0,
+        learn: bool = True,
+    ) -> Call:
+        return Call(name, mail, seed_of(self.seed, name, method, number), self.graph.rounds_done, learn)
+
+    def _contexts(self, device: torch.device) -> dict[str, Context]:
+        """A context for each module that is not set up yet; the others must still fit their data."""
+        contexts = {}
+        for name, module in self.graph.modules.items():
+            shapes = self.checked.shapes[name]
+            if not hasattr(module, "context"):
+                contexts[name] = self._context(name, shapes, device)
+                continue
+            for port, learnt in module.context.shapes.items():
+                if shapes.get(port) != learnt:
+                    raise ShapeError(
+                        f"Expected events of shape {learnt} at {name}.{port}, as it was set up; got {shapes.get(port)}.",
+                        f"{name}.{port}",
+                    )
+        return contexts
+
+    def _context(self, name: str, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> Context:
+        module = self.graph.modules[name]
+        below, above = self.graph.wires_below(name), self.graph.wires_above(name)
+        taken = {wire.out for wire in above if wire.owned_by_parent}
+        return Context(
+            name=name,
+            shapes=shapes,
+            connected=frozenset({wire.into for wire in below} | {wire.out for wire in above}),
+            owned=frozenset(port for port, _ in module.outs() if port not in taken),
+            device=device,
+            dtype=module.dtype,
+            seed=seed_of(self.seed, name, "setup", 0),
+        )
+
+
+def with_data(graph: ModelGraph, observations: dict[str, Observation], data: Data) -> None:
+    """Put other data in the place of observations."""
+    for name, values in data.items():
+        if name not in observations:
+            raise UnknownNameError(
+                f"No observation named {name!r} is in the graph.{suggestion(name, observations)} "
+                f"It has: {', '.join(observations)}.",
+                name,
+            )
+        observations[name] = observations[name].replaced(values, name)
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise WiringError(f"Expected a device that is here; got {device!r}, and torch sees no GPU. Use device='auto'.")
+    return torch.device(device)
+
+
+def silent(module: str, done: int, total: int, values: Mapping[str, float]) -> None:
+    """A watcher that looks away."""

@@ -1,0 +1,192 @@
+"""Everything that pgmgraph raises or warns of.
+
+    PgmgraphError
+    ├── DefinitionError          a Module subclass does not keep the contract
+    ├── WiringError              the graph, its wires and its names
+    │   ├── UnknownNameError     no such module, port or variable
+    │   ├── MessageTypeError     one port sends what the other does not accept
+    │   ├── ShapeError           event shapes differ
+    │   ├── PlateError           plates differ in size or in their ids
+    │   └── CycleError           the wires have no topological order
+    ├── ScheduleError            a schedule names what is not there, or forgets what is
+    ├── CapabilityError          a module lacks the method that was asked for
+    ├── NotFittedError           inference asked of a graph that has learnt nothing
+    ├── DataError                values that no model can take
+    │   └── DataFileError        a file that cannot be read or is not what it should be
+    ├── MessageError             a message that contradicts itself or is not finite
+    ├── LearningError            an update that went wrong
+    │   ├── DivergedError        a loss or message turned NaN or infinite
+    │   └── BoundDecreasedError  an exact update lowered F, under strict=True
+    ├── OutputError              a result that cannot be written
+    └── PluginError              an entry point of the group pgmgraph.modules
+        ├── UnknownPluginError
+        ├── BrokenPluginError
+        └── DuplicatePluginError
+
+    BoundDecreased               the warning in place of BoundDecreasedError
+
+Each keeps its culprits as attributes, so that a program can act on them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class PgmgraphError(Exception):
+    """Base of every error that pgmgraph raises."""
+
+
+class DefinitionError(PgmgraphError):
+    """A Module subclass does not keep the contract of `Module`."""
+
+    def __init__(self, message: str, module: type) -> None:
+        super().__init__(message)
+        self.module = module
+
+
+class WiringError(PgmgraphError):
+    """The graph cannot be built this way; `ports` are the full names of the ports concerned."""
+
+    def __init__(self, message: str, *ports: str) -> None:
+        super().__init__(message)
+        self.ports = ports
+
+
+class UnknownNameError(WiringError):
+    """No module, port or variable has this name."""
+
+
+class MessageTypeError(WiringError):
+    """A port sends a type of message that the other port does not accept."""
+
+
+class ShapeError(WiringError):
+    """The event shape of a message is not the one that its receiver expects."""
+
+
+class PlateError(WiringError):
+    """One plate has two sizes, or a module was wired to several plates."""
+
+
+class CycleError(WiringError):
+    """The wires form a cycle, so there is no topological order; `cycle` lists its modules."""
+
+    def __init__(self, message: str, cycle: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.cycle = cycle
+
+
+class ScheduleError(PgmgraphError):
+    """A schedule does not fit the graph; `modules` are the names concerned."""
+
+    def __init__(self, message: str, *modules: str) -> None:
+        super().__init__(message)
+        self.modules = modules
+
+
+class CapabilityError(PgmgraphError):
+    """A module was asked for something that it has no method for."""
+
+    def __init__(self, message: str, module: str, method: str) -> None:
+        super().__init__(message)
+        self.module = module
+        self.method = method
+
+
+class NotFittedError(PgmgraphError):
+    """A graph was asked about data before it learnt; `module` has not been updated yet."""
+
+    def __init__(self, message: str, module: str) -> None:
+        super().__init__(message)
+        self.module = module
+
+
+class DataError(PgmgraphError):
+    """Values that no model can take; `observation` and `rows` say where, as far as known."""
+
+    def __init__(self, message: str, observation: str | None = None, rows: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.observation = observation
+        self.rows = rows
+
+
+class DataFileError(DataError):
+    """A data file is missing, truncated or not what it should be."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class MessageError(PgmgraphError):
+    """A message contradicts itself or holds NaN or infinity; `rows` are the first culprits."""
+
+    def __init__(self, message: str, rows: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+class LearningError(PgmgraphError):
+    """An update of `module` in `round` went wrong; the module is as it was before that update."""
+
+    def __init__(self, message: str, module: str, round: int) -> None:
+        super().__init__(message)
+        self.module = module
+        self.round = round
+
+
+class DivergedError(LearningError):
+    """A loss or message is NaN or infinite; `minibatch` is None where no minibatch is to blame."""
+
+    def __init__(self, message: str, module: str, round: int, minibatch: int | None = None) -> None:
+        super().__init__(message, module, round)
+        self.minibatch = minibatch
+
+
+class BoundDecreasedError(LearningError):
+    """An exact update lowered F by `fall`; raised instead of the warning under `strict=True`."""
+
+    def __init__(self, message: str, module: str, round: int, fall: float) -> None:
+        super().__init__(message, module, round)
+        self.fall = fall
+
+
+class BoundDecreased(UserWarning):
+    """An update of a module that declares itself exact lowered F."""
+
+
+class OutputError(PgmgraphError):
+    """A result cannot be written to `path`."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class PluginError(PgmgraphError):
+    """An entry point of the group `pgmgraph.modules` cannot be used."""
+
+    def __init__(self, message: str, plugin: str) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+
+
+class UnknownPluginError(PluginError):
+    """No installed distribution offers a module of this name."""
+
+
+class BrokenPluginError(PluginError):
+    """The entry point is there, but what it points to cannot be imported or is no Module."""
+
+
+class DuplicatePluginError(PluginError):
+    """Two distributions offer a module of the same name."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """" Did you mean 'x'?" for the known name nearest to `name`, or nothing where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

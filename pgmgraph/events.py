@@ -1,0 +1,66 @@
+"""What happens during `fit`, as frozen records of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class FitStarted:
+    """Learning begins; `modules` are those that the graph has, in topological order where there is one."""
+
+    modules: tuple[str, ...]
+    rounds: int
+    first_round: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """Round `round`, counted from 0 over all calls of `fit`, begins."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A module is `done` of `total` through its update; `values` are what it reports, such as a loss."""
+
+    round: int
+    module: str
+    done: int
+    total: int
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModuleUpdated:
+    """A module has been updated, and its messages are in the mail."""
+
+    round: int
+    module: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RoundEnded:
+    """A round is over: F (None while it is not known), seconds, and a value for each column of scores."""
+
+    round: int
+    F: float | None  # the field's own symbol for the objective
+    seconds: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FitEnded:
+    """Learning is over; `reason` is "rounds" or "converged"."""
+
+    rounds: int
+    reason: str
+
+
+Event: TypeAlias = FitStarted | RoundStarted | Progress | ModuleUpdated | RoundEnded | FitEnded
+Callback: TypeAlias = Callable[[Event], None]

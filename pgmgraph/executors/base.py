@@ -1,0 +1,91 @@
+"""What an executor does: run calls of modules, wherever the modules are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from pgmgraph.messages import Message
+from pgmgraph.module import Context, Guarantee, Module, Outbox
+from pgmgraph.plates import Delivery
+
+ProgressWatcher = Callable[[str, int, int, Mapping[str, float]], None]
+"""Called with a module's name, what is done, the total, and the values that it reports."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of one module.
+
+    Attributes:
+        module: its name.
+        mail: what lies at its ports.
+        seed: the seed of the generators that the call runs on.
+        round: the current round, counted over all calls of `fit`.
+        learn: whether an update learns, or only sends because the module is frozen.
+    """
+
+    module: str
+    mail: Mapping[str, Delivery]
+    seed: int
+    round: int = 0
+    learn: bool = True
+
+
+@dataclass(frozen=True)
+class OwnTerms:
+    """A module's own terms of F.
+
+    Attributes:
+        values: each term, summed over the plate, in nats.
+        standard_error: of the sum of the terms, where they were evaluated on part of the plate.
+        exact: whether they were computed in closed form on the whole plate.
+    """
+
+    values: Mapping[str, float]
+    standard_error: float
+    exact: bool
+
+    @property
+    def total(self) -> float:
+        """The sum of the terms."""
+        return sum(self.values.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Updated:
+    """What came of an update: the messages for the whole plate, and how it went.
+
+    Attributes:
+        terms: where the module reports its own terms as it sends.
+    """
+
+    outbox: Outbox
+    seconds: float
+    guarantee: Guarantee
+    terms: OwnTerms | None
+
+
+class Executor(Protocol):
+    """Where modules run. Calls of one list are independent, and may run at the same time."""
+
+    def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
+        """Take the modules; set up those that a context is given for; report progress to `watcher`."""
+
+    def update(self, calls: Sequence[Call]) -> list[Updated]:
+        """Let modules learn, and send; one that fails is left as it was before."""
+
+    def send(self, calls: Sequence[Call]) -> list[Outbox]:
+        """The messages of modules with their parameters as they are."""
+
+    def evaluate(self, calls: Sequence[Call]) -> list[OwnTerms | None]:
+        """The modules' own terms of F; None where a module learns and has no `elbo`."""
+
+    def predict(self, call: Call, port: str) -> Message:
+        """A module's message to an observation."""
+
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Mapping[str, Tensor]:
+        """Rows drawn by a module, given values of its Out variables."""

@@ -1,0 +1,50 @@
+"""One process, one call after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from torch import Tensor
+
+from pgmgraph.executors import worker
+from pgmgraph.executors.base import Call, OwnTerms, ProgressWatcher, Updated
+from pgmgraph.messages import Message
+from pgmgraph.module import Context, Module, Outbox
+from pgmgraph.randomness import seeded, seed_of
+
+
+class SerialExecutor:
+    """Runs every module in this process, one call after another. See `Executor`."""
+
+    def __init__(self) -> None:
+        self._modules: Mapping[str, Module] = {}
+
+    def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
+        """See `Executor.setup`."""
+        self._modules = modules
+        for name, context in contexts.items():
+            with seeded(context.seed, context.device):
+                modules[name].setup(context)
+        for name, module in modules.items():
+            module.context.progress = partial(watcher, name)
+
+    def update(self, calls: Sequence[Call]) -> list[Updated]:
+        """See `Executor.update`."""
+        return [worker.update(self._modules[call.module], call) for call in calls]
+
+    def send(self, calls: Sequence[Call]) -> list[Outbox]:
+        """See `Executor.send`."""
+        return [worker.send(self._modules[call.module], call) for call in calls]
+
+    def evaluate(self, calls: Sequence[Call]) -> list[OwnTerms | None]:
+        """See `Executor.evaluate`."""
+        return [worker.evaluate(self._modules[call.module], call) for call in calls]
+
+    def predict(self, call: Call, port: str) -> Message:
+        """See `Executor.predict`."""
+        return worker.predict(self._modules[call.module], call, port)
+
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Mapping[str, Tensor]:
+        """See `Executor.sample`."""
+        return worker.sample(self._modules[call.module], call, n, values)

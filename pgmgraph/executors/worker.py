@@ -1,0 +1,201 @@
+"""What happens beside a module: one call of it, over the minibatches of its mail."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from pgmgraph.errors import DivergedError, MessageError
+from pgmgraph.executors.base import Call, OwnTerms, Updated
+from pgmgraph.messages import Message
+from pgmgraph.module import Module, Outbox, Terms, has, learns, method
+from pgmgraph.plates import Batches
+from pgmgraph.randomness import seeded
+
+Statistics = Tensor | Mapping[str, Tensor]
+
+
+def update(module: Module, call: Call) -> Updated:
+    """Start the module if it never learnt, let it learn, and send; on any failure undo all of it.
+
+    A frozen module only sends.
+    """
+    batches = _batches(module, call)
+    learning = call.learn and learns(module)
+    before = copy.deepcopy(method(module, "state_dict", "to undo by")()) if learning else None
+    begin = time.perf_counter()
+    try:
+        with seeded(call.seed, module.context.device):
+            outbox = _learn_and_send(module, batches) if learning else _send(module, batches)
+        _check_outbox(module, outbox)
+    except BaseException:
+        if before is not None:
+            method(module, "load_state_dict", "to undo by")(before)
+        raise
+    module.context.updates += learning
+    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size)
+    return Updated(outbox, time.perf_counter() - begin, module.guarantee, terms)
+
+
+def send(module: Module, call: Call) -> Outbox:
+    """The module's messages, with its parameters as they are."""
+    batches = _batches(module, call)
+    with seeded(call.seed, module.context.device):
+        outbox = _send(module, batches)
+    _check_outbox(module, outbox)
+    return outbox
+
+
+def evaluate(module: Module, call: Call) -> OwnTerms | None:
+    """The module's own terms of F under the beliefs in the call's mail."""
+    if not has(module, "elbo"):
+        return None if learns(module) else OwnTerms({}, 0.0, exact=True)
+    batches = _batches(module, call)
+    part = batches
+    if module.elbo_items is not None:
+        part = batches.subset(module.elbo_items, torch.Generator().manual_seed(call.seed))
+    with seeded(call.seed, module.context.device), torch.no_grad():
+        elbo = method(module, "elbo", "for F")
+        pieces: list[Terms] = [elbo(**batch) for batch in part.in_order(module.at_once)]
+    return _own_terms(module, batches, _join(pieces), part.size)
+
+
+def predict(module: Module, call: Call, port: str) -> Message:
+    """The module's message to the observation at `port`, for every item."""
+    function = method(module, "predict", f"to predict {port!r}")
+    batches = _batches(module, call)
+    outs = [name for name, _ in module.outs()]
+    with seeded(call.seed, module.context.device), torch.no_grad():
+        pieces: list[Message] = [
+            function(port=port, **{name: batch[name] for name in outs}) for batch in batches.in_order(module.at_once)
+        ]
+    return type(pieces[0]).concatenate(pieces)
+
+
+def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Mapping[str, Tensor]:
+    """Rows drawn from the module, given values of its Out variables."""
+    function = method(module, "sample", "to draw what lies below it")
+    device = module.context.device
+    given = {name: value if value is None else value.to(device) for name, value in values.items()}
+    with seeded(call.seed, device), torch.no_grad():
+        drawn: Mapping[str, Tensor] = function(n=n, **given)
+    return drawn
+
+
+def _batches(module: Module, call: Call) -> Batches:
+    context = module.context
+    batches = Batches(call.mail, frozenset(name for name, _ in module.ins()), context.device, module.dtype)
+    context.round, context.plate_size = call.round, batches.size
+    return batches
+
+
+def _learn_and_send(module: Module, batches: Batches) -> Outbox:
+    if module.context.updates == 0 and has(module, "start"):
+        method(module, "start", "which it has")(batches)
+    if has(module, "update"):
+        outbox: Outbox = method(module, "update", "which it has")(**next(batches.in_order()))
+        return _spread(outbox, batches)
+    if has(module, "learn_batches"):
+        method(module, "learn_batches", "which it has")(batches)
+    elif has(module, "statistics"):
+        statistics, learn = method(module, "statistics", "which it has"), method(module, "learn", "which it has")
+        with torch.no_grad():
+            for _ in range(module.passes):
+                learn(_total(statistics(**batch) for batch in batches.in_order(module.at_once)))
+    return _send(module, batches)
+
+
+def _send(module: Module, batches: Batches) -> Outbox:
+    function = method(module, "send", "the one method that every module has")
+    with torch.no_grad():
+        pieces: list[Outbox] = [function(**batch) for batch in batches.in_order(module.at_once)]
+    return _spread(_concatenate(pieces), batches)
+
+
+def _total(pieces: Iterable[Statistics]) -> Statistics:
+    iterator = iter(pieces)
+    total = next(iterator)
+    for piece in iterator:
+        if isinstance(total, Tensor):
+            assert isinstance(piece, Tensor)
+            total = total + piece
+        else:
+            assert not isinstance(piece, Tensor)
+            total = {name: total[name] + piece[name] for name in total}
+    return total
+
+
+def _concatenate(pieces: Sequence[Outbox]) -> Outbox:
+    if len(pieces) == 1:
+        return pieces[0]
+    first = pieces[0]
+    messages: dict[str, Message | Mapping[str, Message]] = {}
+    for port, message in first.messages.items():
+        if isinstance(message, Message):
+            messages[port] = type(message).concatenate([piece.messages[port] for piece in pieces])  # type: ignore[misc]  # one port sends one type
+        else:
+            messages[port] = {
+                key: type(one).concatenate([piece.messages[port][key] for piece in pieces])  # type: ignore[index]
+                for key, one in message.items()
+            }
+    beliefs = {
+        port: type(belief).concatenate([piece.beliefs[port] for piece in pieces])
+        for port, belief in first.beliefs.items()
+    }
+    elbo = None if first.elbo is None else _join([piece.elbo or {} for piece in pieces])
+    return Outbox(elbo=elbo, beliefs=beliefs, **messages)
+
+
+def _join(pieces: Sequence[Terms]) -> Terms:
+    """Terms of the items one after another; global terms, the same in every piece, once."""
+    return {
+        name: torch.cat([piece[name] for piece in pieces]) if term.ndim else term for name, term in pieces[0].items()
+    }
+
+
+def _spread(outbox: Outbox, batches: Batches) -> Outbox:
+    """The messages over the whole plate, where missing items were left out of the minibatches."""
+    if batches.rows is None:
+        return outbox
+    rows, n = batches.rows, batches.plate_size
+
+    def spread(message: Message) -> Message:
+        first: Tensor = getattr(message, message.per_item[0])
+        return message.spread(rows.to(first.device), n)
+
+    messages = {
+        port: spread(message) if isinstance(message, Message) else {key: spread(one) for key, one in message.items()}
+        for port, message in outbox.messages.items()
+    }
+    beliefs = {port: spread(belief) for port, belief in outbox.beliefs.items()}
+    return Outbox(elbo=outbox.elbo, beliefs=beliefs, **messages)
+
+
+def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int) -> OwnTerms:
+    n = batches.size
+    values = {
+        name: float(term.sum(dtype=torch.float64)) * (n / evaluated if term.ndim else 1.0)
+        for name, term in terms.items()
+    }
+    error = 0.0
+    if evaluated < n:
+        items = sum((term.double() for term in terms.values() if term.ndim), torch.zeros(()))
+        error = n * float(items.std()) / math.sqrt(evaluated) * math.sqrt(1 - evaluated / n)
+    return OwnTerms(values, error, exact=module.guarantee == "exact" and evaluated == n)
+
+
+def _check_outbox(module: Module, outbox: Outbox) -> None:
+    name = module.context.name
+    for port, sent in outbox.messages.items():
+        for message in [sent] if isinstance(sent, Message) else sent.values():
+            try:
+                message.check_finite(f"{name}.{port}")
+            except MessageError as error:
+                raise DivergedError(
+                    f"{error} Round {module.context.round}; {name} is as it was before.", name, module.context.round
+                ) from error

@@ -1,0 +1,169 @@
+"""Generation: fix some variables, infer upwards from them, sample downwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from pgmgraph.engine import Engine, silent
+from pgmgraph.errors import DataError, UnknownNameError, suggestion
+from pgmgraph.executors import Executor
+from pgmgraph.graph import ModelGraph
+from pgmgraph.infer import settle
+from pgmgraph.messages import Belief, Categorical, Gaussian, Message, Point
+from pgmgraph.observation import Observation, Values
+from pgmgraph.ports import OutPort
+from pgmgraph.randomness import seed_of, seeded
+
+
+class Drawn(Mapping[str, Tensor]):
+    """Drawn values by the name of the variable: `drawn["pixels"]`, `drawn["vae.z"]`, `drawn["gmm.c"]`."""
+
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._values:
+            raise UnknownNameError(
+                f"Nothing was drawn for {name!r}.{suggestion(name, self._values)} There are: {', '.join(self._values)}.",
+                name,
+            )
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def generate(
+    graph: ModelGraph,
+    clamped: Mapping[str, Values | float] | None = None,
+    *,
+    n: int = 1,
+    seed: int = 0,
+    executor: Executor | None = None,
+) -> Drawn:
+    """Draw from the model, given the values of some variables.
+
+    The clamped variables are explained upwards to the roots; then everything that is not clamped is
+    sampled downwards from that posterior.
+
+    Args:
+        graph: a fitted graph.
+        clamped: values by the name of the variable: `{"gmm.c": 3}`, `{"vae.z": vectors}`,
+            `{"pixels": images}`. One value is used for all rows; n values (a first dimension of n) one each.
+        n: how many rows to draw.
+        seed: what the draws follow from.
+        executor: where modules run; in this process by default.
+
+    Returns:
+        A tensor with n rows for each variable and each observation.
+
+    Raises:
+        NotFittedError: a module has learnt nothing yet.
+        UnknownNameError, DataError: a clamped name or value that the graph does not have.
+        CapabilityError: a module that is needed cannot sample.
+        CycleError: the wires form a cycle, so that there is no way down.
+    """
+    if n < 1:
+        raise DataError(f"Expected n of at least 1; got {n}.")
+    values = {name: _value(graph, name, value, n) for name, value in (clamped or {}).items()}
+    engine = Engine(graph, None, seed=seed, device="auto", executor=executor, watcher=silent)
+    engine.require_fitted()
+    order = graph.bottom_up()
+    _explain(engine, order, values)
+    return Drawn(_descend(engine, order, values, n))
+
+
+def _value(graph: ModelGraph, name: str, value: Values | float, n: int) -> Tensor:
+    """A clamped value as n rows of the variable's event shape; a discrete variable's value is its index."""
+    variables = graph.variables
+    if name not in variables:
+        raise UnknownNameError(
+            f"No variable named {name!r} to clamp.{suggestion(name, variables)} There are: {', '.join(variables)}.", name
+        )
+    tensor = torch.as_tensor(value).detach()
+    event = _event(graph, name, variables[name])
+    if tensor.shape == event:
+        tensor = tensor.expand(n, *event)
+    if tensor.shape != (n, *event):
+        raise DataError(
+            f"Expected {event} or {(n, *event)} as the shape of a value for {name!r}; got {tuple(tensor.shape)}.", name
+        )
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        raise DataError(f"Expected finite values for {name!r}; got NaN or infinity.", name)
+    states = _states(graph, name, variables[name])
+    if states is not None and (tensor.is_floating_point() or tensor.min() < 0 or tensor.max() >= states):
+        raise DataError(f"Expected integers from 0 to {states - 1} for {name!r}; got {value!r}.", name)
+    return tensor
+
+
+def _states(graph: ModelGraph, name: str, port: OutPort) -> int | None:
+    """The number of values of a discrete variable, or None for a real one."""
+    return graph.check().shapes[name.split(".")[0]][port.name][0] if port.declaration.belief is Categorical else None
+
+
+def _event(graph: ModelGraph, name: str, port: OutPort) -> tuple[int, ...]:
+    if isinstance(port.node, Observation):
+        return port.node.point.event_shape
+    return () if port.declaration.belief is Categorical else graph.check().shapes[name.split(".")[0]][port.name]
+
+
+def _explain(engine: Engine, order: Sequence[str], values: Mapping[str, Tensor]) -> None:
+    """Send upwards from the clamped variables; what lies below or beside them has sent nothing."""
+    graph = engine.graph
+    engine.mail.clear()
+    for name, value in values.items():
+        port = graph.variables[name]
+        variable = f"{name}.{port.name}" if isinstance(port.node, Observation) else name
+        engine.mail.clamp(variable, _message(port, value, _states(graph, name, port)))
+    above = [name for name in order if not any(variable.startswith(f"{name}.") for variable in values)]
+    settle(engine, above, rounds=50)
+
+
+def _message(port: OutPort, value: Tensor, states: int | None) -> Message:
+    belief = port.declaration.belief
+    if states is not None:
+        return Categorical(torch.nn.functional.one_hot(value.long(), states).double())
+    if belief is Gaussian:
+        return Gaussian(value.float(), torch.zeros_like(value.float()))
+    return Point(value)
+
+
+def _descend(engine: Engine, order: Sequence[str], clamped: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
+    """Sample from the top down: every In variable of a module given its Out variables."""
+    graph = engine.graph
+    values = dict(clamped)
+    for name in reversed(order):
+        module = graph.modules[name]
+        given = {port: values.get(f"{name}.{port}") for port, _ in module.outs()}
+        for port in given:
+            if given[port] is None and not graph.wires_above(name, port):
+                given[port] = _from_belief(engine, f"{name}.{port}")
+        drawn = engine.sample(name, n, given)
+        for port, value in {**{port: value for port, value in given.items() if value is not None}, **drawn}.items():
+            for variable in _names(graph, name, port):
+                values.setdefault(variable, value)
+    return values
+
+
+def _from_belief(engine: Engine, variable: str) -> Tensor | None:
+    """A draw from what is believed about a root given the clamped variables; None where nothing is."""
+    belief = engine.mail.beliefs.get(variable)
+    if not isinstance(belief, Belief):
+        return None
+    with seeded(seed_of(engine.seed, variable, "sample", 0), torch.device("cpu")):
+        drawn: Tensor = belief.distribution().sample()
+    return drawn
+
+
+def _names(graph: ModelGraph, module: str, port: str) -> list[str]:
+    """The variables that a module's port stands for: its own for an Out, those below for an In."""
+    if any(name == port for name, _ in graph.modules[module].outs()):
+        return [f"{module}.{port}"]
+    below = [wire for wire in graph.wires_below(module) if wire.into == port]
+    return [wire.child if wire.child in graph.observations else wire.variable for wire in below]

@@ -1,0 +1,130 @@
+"""The ledger of F: every module's own terms under the beliefs as they were last sent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pgmgraph.engine import Engine, ModuleReport
+from pgmgraph.errors import BoundDecreased, BoundDecreasedError
+from pgmgraph.executors import OwnTerms
+from pgmgraph.graph import ModelGraph
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage: F after it, and each module's own terms.
+
+    Attributes:
+        round: the round, counted over all calls of `fit`.
+        modules: the modules that were updated in it.
+        F: the objective; None until every module has been updated, or where a module has no terms.
+        standard_error: of F, where modules evaluate part of the plate.
+        terms: by module, each term in nats.
+    """
+
+    round: int
+    modules: tuple[str, ...]
+    F: float | None
+    standard_error: float
+    terms: Mapping[str, Mapping[str, float]] = field(repr=False)
+
+
+class Ledger:
+    """Keeps the terms of F, recomputes those that a stage changed, and polices exact modules.
+
+    Args:
+        engine: what evaluates the terms.
+        strict: whether a fall of F raises instead of warning.
+    """
+
+    def __init__(self, engine: Engine, strict: bool) -> None:
+        self._engine = engine
+        self._strict = strict
+        self._terms: dict[str, OwnTerms | None] = {}
+        self._updated: set[str] = set(engine.fitted)
+        if self._complete:
+            self._refresh(list(engine.graph.modules), {})
+
+    @property
+    def F(self) -> float | None:  # noqa: N802  # the field's own symbol for the objective
+        """The objective under the beliefs as they were last sent, or None while it is not known."""
+        totals = [terms.total if terms else None for terms in self._terms.values()]
+        known = [total for total in totals if total is not None]
+        return sum(known) if self._complete and known and len(known) == len(totals) else None
+
+    def enter(self, reports: Sequence[ModuleReport], changed: set[str]) -> Entry:
+        """Recompute what a stage changed: the modules that learnt, and those that see a new belief."""
+        names = tuple(report.module for report in reports)
+        before_was_known = self._complete
+        self._updated.update(names)
+        if self._complete:
+            own = {report.module: report.terms for report in reports if report.terms is not None}
+            affected = self._affected(names, changed) if before_was_known else list(self._engine.graph.modules)
+            before = {name: self._terms.get(name) for name in affected}
+            self._refresh(affected, own)
+            if before_was_known:
+                self._police(reports, before)
+        error = sum(terms.standard_error**2 for terms in self._terms.values() if terms) ** 0.5
+        values = {name: terms.values for name, terms in self._terms.items() if terms}
+        return Entry(self._engine.graph.rounds_done, names, self.F, error, values)
+
+    @property
+    def _complete(self) -> bool:
+        return self._updated >= self._engine.graph.modules.keys()
+
+    def _affected(self, names: Sequence[str], changed: set[str]) -> list[str]:
+        graph = self._engine.graph
+        sees_new = {end for wire in graph.wires if wire.variable in changed for end in (wire.child, wire.parent)}
+        return [name for name in graph.modules if name in names or name in sees_new]
+
+    def _refresh(self, names: Sequence[str], own: Mapping[str, OwnTerms]) -> None:
+        # A module that reports its terms as it sends is not asked again: nobody else can change them.
+        asked = [name for name in names if name not in own and not self._reports_itself(name)]
+        self._terms.update(self._engine.evaluate(asked))
+        self._terms.update(own)
+
+    def _reports_itself(self, name: str) -> bool:
+        return self._terms.get(name) is not None and not hasattr(self._engine.graph.modules[name], "elbo")
+
+    def _police(self, reports: Sequence[ModuleReport], before: Mapping[str, OwnTerms | None]) -> None:
+        after = [self._terms[name] for name in before]
+        old = list(before.values())
+        if any(terms is None or not terms.exact for terms in (*old, *after)):
+            return
+        if any(report.guarantee != "exact" for report in reports) or not _climbs(
+            self._engine.graph, [report.module for report in reports], list(before)
+        ):
+            return
+        rise = sum(terms.total for terms in after if terms) - sum(terms.total for terms in old if terms)
+        size = sum(abs(value) for terms in after if terms for value in terms.values.values())
+        if rise < -_TOLERANCE * size:
+            self._alarm(", ".join(report.module for report in reports), -rise)
+
+    def _alarm(self, modules: str, fall: float) -> None:
+        round = self._engine.graph.rounds_done
+        message = (
+            f"Updating {modules} in round {round} lowered F by {fall:.6g}, and an exact update never does. "
+            "Its learning, its messages or its `elbo` contradict one another."
+        )
+        if self._strict:
+            raise BoundDecreasedError(message, modules, round, fall)
+        warnings.warn(message, BoundDecreased, stacklevel=4)
+
+
+def _climbs(graph: ModelGraph, updated: Sequence[str], affected: Sequence[str]) -> bool:
+    """Whether the wiring lets exact updates of these modules raise F: no two of them share a wire,
+    every prior from above arrives whole, and no variable has a product of priors."""
+    for wire in graph.wires:
+        if wire.child in updated and wire.parent in updated:
+            return False
+        if wire.child not in affected:
+            continue
+        cut = wire.via is not None or (wire.owned_by_parent and not wire.sends_back)
+        rivals = [other for other in graph.wires_above(wire.child, wire.out) if other.owned_by_parent]
+        if cut or len(rivals) > 1:
+            return False
+    return True

@@ -1,0 +1,185 @@
+"""The mail: the last message on every wire each way, and the last belief about every variable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pgmgraph.errors import MessageTypeError, ScheduleError, UnknownNameError, suggestion
+from pgmgraph.graph import ModelGraph
+from pgmgraph.messages import Message, MessageType, convertible
+from pgmgraph.module import Module, Outbox
+from pgmgraph.observation import Observation
+from pgmgraph.plates import Delivery, Parcel
+from pgmgraph.ports import Ins, Out
+from pgmgraph.wires import Wire
+
+
+class Beliefs(Mapping[str, Message]):
+    """The beliefs about variables by name, such as `beliefs["vae.z"]`."""
+
+    def __init__(self, messages: Mapping[str, Message]) -> None:
+        self._messages = dict(messages)
+
+    def __getitem__(self, name: str) -> Message:
+        if name not in self._messages:
+            raise UnknownNameError(
+                f"No belief about {name!r}.{suggestion(name, self._messages)} "
+                f"There are: {', '.join(self._messages) or 'none'}.",
+                name,
+            )
+        return self._messages[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._messages
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._messages)
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+
+class Mail:
+    """What lies on the wires of a graph for one set of data.
+
+    Args:
+        graph: the wiring.
+        observations: the data, by the name of the observation.
+    """
+
+    def __init__(self, graph: ModelGraph, observations: Mapping[str, Observation]) -> None:
+        self._below = {name: graph.wires_below(name) for name in graph.modules}
+        self._above = {name: graph.wires_above(name) for name in graph.modules}
+        self._modules = graph.modules
+        self._forward: dict[str, Message] = {f"{name}.value": seen.point for name, seen in observations.items()}
+        self._back: dict[str, Message] = {}
+        self._believed: dict[str, Message] = dict(self._forward)
+
+    @property
+    def beliefs(self) -> Beliefs:
+        """What is believed about each latent variable."""
+        latent = {f"{name}.{port}" for name, module in self._modules.items() for port, _ in module.outs()}
+        return Beliefs({name: message for name, message in self._believed.items() if name in latent})
+
+    def clear(self) -> None:
+        """Take everything off the wires, observations included."""
+        for messages in (self._forward, self._back, self._believed):
+            messages.clear()
+
+    def clamp(self, variable: str, message: Message) -> None:
+        """Put a known value in the place of what a module would send of its variable."""
+        self._forward[variable] = self._believed[variable] = message
+
+    def sent(self, variable: str) -> Message | None:
+        """The last message that a child sent of its variable."""
+        return self._forward.get(variable)
+
+    def ready(self, name: str) -> bool:
+        """Whether a message lies at every wired In port of a module."""
+        return all(wire.variable in self._forward for wire in self._below[name])
+
+    def letters(self, name: str) -> dict[str, Delivery]:
+        """The messages at a module's ports.
+
+        Raises:
+            ScheduleError: nothing has come yet on a wire below.
+        """
+        for wire in self._below[name]:
+            if wire.variable not in self._forward:
+                raise ScheduleError(
+                    f"{name} would be updated without a message at {wire.target}: {wire.child} has sent nothing yet. "
+                    f"Put {wire.child!r} before {name!r} in the schedule.",
+                    name,
+                    wire.child,
+                )
+        forward = {
+            wire: Parcel(self._forward[wire.variable], wire.forward, wire.via) for wire in self._below[name]
+        }
+        mail = self._sorted(name, forward)
+        for port, _ in self._modules[name].outs():
+            back = [
+                Parcel(self._back[wire.target], wire.back)
+                for wire in self._above[name]
+                if wire.out == port and wire.sends_back and wire.back is not None and wire.target in self._back
+            ]
+            mail[port] = back[0] if len(back) == 1 else tuple(back) or None
+        return mail
+
+    def believed(self, name: str) -> dict[str, Delivery]:
+        """The beliefs about the variables at a module's ports."""
+        below = {}
+        for wire in self._below[name]:
+            belief = self._believed[wire.variable]
+            wanted = type(belief) if wire.held_by_parent else wire.forward
+            below[wire] = Parcel(belief, wanted, wire.via)
+        mail = self._sorted(name, below)
+        for port, _ in self._modules[name].outs():
+            known = self._believed.get(f"{name}.{port}")
+            mail[port] = None if known is None else Parcel(known, type(known))
+        return mail
+
+    def deliver(self, name: str, outbox: Outbox) -> set[str]:
+        """Put what a module sends on its wires.
+
+        Returns:
+            The names of the variables whose belief it changed.
+
+        Raises:
+            MessageTypeError: a message is lacking, or is not of the type that the port declares.
+        """
+        module = self._modules[name]
+        unknown = outbox.messages.keys() - module.ports.keys()
+        if unknown:
+            raise MessageTypeError(
+                f"{name} sent a message for {min(unknown)!r}, which is none of its ports {', '.join(module.ports)}.",
+                name,
+            )
+        changed = set()
+        for port, declaration in module.outs():
+            changed |= self._deliver_forward(name, port, declaration, outbox)
+        for wire in self._below[name]:
+            if wire.sends_back or wire.held_by_parent:
+                changed |= self._deliver_back(module, wire, outbox)
+        return changed
+
+    def _deliver_forward(self, name: str, port: str, declaration: Out, outbox: Outbox) -> set[str]:
+        variable = f"{name}.{port}"
+        held_above = any(wire.held_by_parent for wire in self._above[name] if wire.out == port)
+        expected = declaration.sends if held_above else declaration.belief
+        message = _expect(outbox.messages.get(port), expected, variable)
+        self._forward[variable] = message
+        if held_above:
+            return set()
+        self._believed[variable] = outbox.beliefs.get(port, message)
+        return {variable}
+
+    def _deliver_back(self, module: Module, wire: Wire, outbox: Outbox) -> set[str]:
+        sent = outbox.messages.get(wire.into)
+        message = sent.get(wire.key) if isinstance(sent, Mapping) and wire.key is not None else sent
+        declaration = module.ports[wire.into]
+        expected = declaration.back
+        assert expected is not None
+        message = _expect(message, expected, wire.target)
+        self._back[wire.target] = message
+        if not wire.held_by_parent:
+            return set()
+        self._believed[wire.variable] = message
+        return {wire.variable}
+
+    def _sorted(self, name: str, parcels: Mapping[Wire, Parcel]) -> dict[str, Delivery]:
+        mail: dict[str, Delivery] = {}
+        for port, declaration in self._modules[name].ins():
+            here = {wire: parcel for wire, parcel in parcels.items() if wire.into == port}
+            if isinstance(declaration, Ins):
+                mail[port] = {wire.key: parcel for wire, parcel in here.items() if wire.key is not None}
+            else:
+                mail[port] = next(iter(here.values()), None)
+        return mail
+
+
+def _expect(message: Message | Mapping[str, Message] | None, expected: MessageType, port: str) -> Message:
+    got = type(message)
+    if not isinstance(message, Message) or convertible(got, (expected,)) is None:
+        what = "nothing" if message is None else got.__name__
+        raise MessageTypeError(f"Expected {expected.__name__} from {port}, as the port declares; got {what}.", port)
+    return message

@@ -1,0 +1,25 @@
+"""The messages that modules exchange: beliefs, potentials and points."""
+
+from pgmgraph.messages.base import Belief, Index, Message, Potential
+from pgmgraph.messages.categorical import Categorical, CategoricalPotential
+from pgmgraph.messages.convert import MessageType, convert, convertible, ways
+from pgmgraph.messages.gaussian import Gaussian, GaussianPotential
+from pgmgraph.messages.mixture import PooledGaussianPotential
+from pgmgraph.messages.point import Point
+
+__all__ = [
+    "Belief",
+    "Categorical",
+    "CategoricalPotential",
+    "Gaussian",
+    "GaussianPotential",
+    "Index",
+    "Message",
+    "MessageType",
+    "PooledGaussianPotential",
+    "Point",
+    "Potential",
+    "convert",
+    "convertible",
+    "ways",
+]

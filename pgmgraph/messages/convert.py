@@ -1,0 +1,91 @@
+"""The table of conversions between messages: exact ones happen by themselves, lossy ones by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from pgmgraph.errors import MessageTypeError
+from pgmgraph.messages.base import Message
+from pgmgraph.messages.categorical import Categorical
+from pgmgraph.messages.gaussian import Gaussian, GaussianPotential
+from pgmgraph.messages.mixture import PooledGaussianPotential
+from pgmgraph.messages.point import Point
+
+MessageType = type[Message]
+_Conversion = Callable[[Message], Message]
+
+_EXACT: dict[tuple[MessageType, MessageType], _Conversion] = {}
+_LOSSY: dict[tuple[MessageType, MessageType, str], _Conversion] = {}
+
+
+def _point_to_gaussian(message: Message) -> Message:
+    assert isinstance(message, Point)
+    value = message.value if message.value.is_floating_point() else message.to(dtype=torch.get_default_dtype()).value
+    return Gaussian(value, torch.zeros_like(value), missing=message.missing)
+
+
+def _pooled_to_dense(message: Message) -> Message:
+    assert isinstance(message, PooledGaussianPotential)
+    return message.dense()
+
+
+def _gaussian_to_mean(message: Message) -> Message:
+    assert isinstance(message, Gaussian)
+    return Point(message.mean, missing=message.missing)
+
+
+def _categorical_to_probs(message: Message) -> Message:
+    assert isinstance(message, Categorical)
+    return Point(message.probs, missing=message.missing)
+
+
+_EXACT[Point, Gaussian] = _point_to_gaussian
+_EXACT[PooledGaussianPotential, GaussianPotential] = _pooled_to_dense
+_LOSSY[Gaussian, Point, "mean"] = _gaussian_to_mean
+_LOSSY[Categorical, Point, "probs"] = _categorical_to_probs
+
+
+def convertible(sent: MessageType, accepted: tuple[MessageType, ...], via: str | None = None) -> MessageType | None:
+    """The first of the `accepted` types that a `sent` message can be made into, or None.
+
+    Args:
+        sent: the type that is sent.
+        accepted: the types that the receiver accepts, preferred ones first.
+        via: the name of a lossy conversion that the user asked for.
+    """
+    if via is None and sent in accepted:
+        return sent
+    for target in accepted:
+        known = (sent, target) in _EXACT if via is None else (sent, target, via) in _LOSSY
+        if known:
+            return target
+    return None
+
+
+def convert(message: Message, target: MessageType, via: str | None = None) -> Message:
+    """`message` as a `target`; itself where it is one already.
+
+    Args:
+        message: a message, or a minibatch of one.
+        target: the type wanted.
+        via: the name of a lossy conversion, for example "mean".
+
+    Raises:
+        MessageTypeError: there is no such conversion.
+    """
+    if via is None and isinstance(message, target):
+        return message
+    conversion = _EXACT.get((type(message), target)) if via is None else _LOSSY.get((type(message), target, via))
+    if conversion is None:
+        raise MessageTypeError(
+            f"Expected a {target.__name__}; got a {type(message).__name__}, which "
+            + ("has no exact conversion to it." if via is None else f"has no conversion to it by via={via!r}.")
+        )
+    return conversion(message)
+
+
+def ways(sent: MessageType, accepted: tuple[MessageType, ...]) -> Iterator[str]:
+    """The names of the lossy conversions from `sent` to any of the `accepted` types."""
+    return (name for source, target, name in _LOSSY if source is sent and target in accepted)

@@ -1,0 +1,223 @@
+"""The contract of a module: what the core calls, what a module may leave out, what it is told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from pgmgraph.errors import CapabilityError, DefinitionError, suggestion
+from pgmgraph.messages import Message
+from pgmgraph.ports import Node
+
+Guarantee = Literal["exact", "stochastic", "none"]
+Terms = Mapping[str, Tensor]
+Method = Literal["event_shapes", "supports", "start", "statistics", "learn", "learn_batches", "update", "send", "elbo", "predict", "sample", "state_dict", "load_state_dict"]
+
+_RESERVED = frozenset({"elbo", "beliefs", "port", "n"})
+
+
+class Outbox:
+    """What a module sends: a message for each port, by the port's name.
+
+    Args:
+        elbo: the module's own terms of F for these items, where they need more than the beliefs at
+            its ports. The module then has no `elbo` method.
+        beliefs: q(v) of a variable that the module holds, by port, where what it sends is something
+            else (a sample, say). F is computed from the belief.
+        messages: a message for each port, or a mapping from key to message for a family.
+    """
+
+    def __init__(
+        self,
+        *,
+        elbo: Terms | None = None,
+        beliefs: Mapping[str, Message] | None = None,
+        **messages: Message | Mapping[str, Message],
+    ) -> None:
+        self.messages = messages
+        self.elbo = elbo
+        self.beliefs = dict(beliefs or {})
+
+
+@dataclass
+class Context:
+    """What a module is told about its place in the graph; the last five attributes change as it runs.
+
+    Attributes:
+        name: the module's name in the graph.
+        shapes: the event shape at each wired port (`x`, or `x.sound` in a family) and at each Out port.
+        connected: the ports that are wired.
+        owned: the Out ports whose prior p(v) is the module's own, because no parent has a factor for it.
+        plate_size: the number of items in the data at hand, missing ones left out.
+        device: where its tensors live.
+        dtype: what its messages are cast to.
+        seed: the seed that its set-up runs on.
+        updates: how many updates it has been through.
+        round: the number of the current round, from 0, counted over all calls of `fit`.
+        progress: call it with (done, total, values) now and then; whoever watches will see it.
+    """
+
+    name: str
+    shapes: Mapping[str, tuple[int, ...]]
+    connected: frozenset[str]
+    owned: frozenset[str]
+    device: torch.device
+    dtype: torch.dtype
+    seed: int
+    updates: int = 0
+    plate_size: int = 0
+    round: int = 0
+    progress: Callable[[int, int, Mapping[str, float]], None] = field(default=lambda done, total, values: None)
+
+
+class Module(Node):
+    """A probabilistic model that owns some factors of the joint distribution.
+
+    To write one, declare its ports as class attributes and give it these methods. Arguments are named
+    for the ports and passed by name; this is compared when the class is defined.
+
+    | method | when it is called |
+    |---|---|
+    | `__init__(...)` | by the user; plain parameters, nothing else |
+    | `event_shapes(<In ports>)` | by `check`: shapes of the Out ports from those below; may also state what an In port must have |
+    | `supports()` | optional; the interval that observed values at a port must lie in, `{"x": (0.0, 1.0)}` |
+    | `setup(context)` | once; make tensors. Call `super().setup(context)` first |
+    | `start(batches)` | optional; once, before the first update |
+    | `statistics(<ports>)`, `learn(total)` | learning by sums: the statistics of a minibatch (a tensor, or a mapping of tensors), then what follows from their sum |
+    | `learn_batches(batches)` | learning by gradients |
+    | `update(<ports>)` | instead of both: the whole plate at once; returns an Outbox |
+    | `send(<ports>)` | the messages of a minibatch, pure given the parameters. The one method that every module has |
+    | `elbo(<ports>)` | own terms of F under the beliefs at the ports: (n,) for terms of the items, () for global ones |
+    | `predict(port, <Out ports>)` | optional; the message to an observation |
+    | `sample(n, <Out ports>)` | optional; draw n rows: Out variables that are None from the module's own prior, then the In variables given them |
+    | `state_dict()`, `load_state_dict(state)` | whatever `learn` changes: tensors and plain values |
+
+    Attributes:
+        guarantee: "exact" (an update never lowers F), "stochastic" (raises it in expectation), "none".
+        passes: how many times an update runs over the statistics.
+        at_once: the most items that `statistics`, `send` and `elbo` are given at a time; None for all.
+        amortised: whether `send` ignores what comes from above, as an encoder does.
+        elbo_items: on how many items of the plate `elbo` is evaluated and scaled up; None for all.
+        dtype: what the messages it receives are cast to.
+        context: see `Context`; set by `setup`.
+        arguments: what the constructor was called with.
+
+    Raises:
+        DefinitionError: a subclass does not keep this contract.
+    """
+
+    guarantee: Guarantee = "none"
+    passes: int = 1
+    at_once: int | None = 65_536
+    amortised: bool = False
+    elbo_items: int | None = None
+    dtype: torch.dtype = torch.float32
+
+    context: Context
+    arguments: Mapping[str, object]
+
+    _signatures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.ports:
+            _check_definition(cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # Any: whatever the subclass's own __init__ takes
+        module = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind(module, *args, **kwargs)
+        module.arguments = dict(list(bound.arguments.items())[1:])
+        return module
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+
+    def setup(self, context: Context) -> None:
+        """Take the context and make the module's tensors; called once, before anything else."""
+        self.context = context
+
+
+def method(module: Module, name: Method, wanted_for: str) -> Callable[..., Any]:
+    """The optional method `name` of a module.
+
+    Any: the arguments are the module's own ports, compared with them when the class was defined.
+
+    Raises:
+        CapabilityError: the module has no such method.
+    """
+    found: Callable[..., Any] | None = getattr(module, name, None)
+    if found is None:
+        label = module.context.name if hasattr(module, "context") else type(module).__name__
+        raise CapabilityError(
+            f"Expected {label} ({type(module).__name__}) to have a method {name!r}, {wanted_for}; it has none. "
+            f"Write {type(module).__name__}.{name} as `Module` describes it.",
+            label,
+            name,
+        )
+    return found
+
+
+def has(module: Module, name: Method) -> bool:
+    """Whether the module has the optional method `name`."""
+    return hasattr(module, name)
+
+
+def learns(module: Module) -> bool:
+    """Whether the module has parameters to learn, or only sends."""
+    return any(has(module, name) for name in ("statistics", "learn_batches", "update"))
+
+
+def _check_definition(cls: type[Module]) -> None:
+    reserved = _RESERVED & cls.ports.keys()
+    if reserved:
+        raise DefinitionError(f"{cls.__name__}: a port cannot be called {min(reserved)!r}; choose another name.", cls)
+    if not hasattr(cls, "send") and not hasattr(cls, "update"):
+        raise DefinitionError(
+            f"{cls.__name__} has no method `send`. Write `def send(self, {', '.join(cls.ports)}) -> Outbox`.", cls
+        )
+    if hasattr(cls, "statistics") != hasattr(cls, "learn"):
+        raise DefinitionError(f"{cls.__name__} has one of `statistics` and `learn`; a module has both or neither.", cls)
+    if sum(hasattr(cls, name) for name in ("statistics", "learn_batches", "update")) > 1:
+        raise DefinitionError(
+            f"{cls.__name__} learns in several ways; keep one of `statistics` with `learn`, `learn_batches`, `update`.",
+            cls,
+        )
+    if any(hasattr(cls, name) for name in ("statistics", "learn_batches", "update")) and not (
+        hasattr(cls, "state_dict") and hasattr(cls, "load_state_dict")
+    ):
+        raise DefinitionError(
+            f"{cls.__name__} learns, and so needs `state_dict` and `load_state_dict`: a failed update is undone by them.",
+            cls,
+        )
+    ins, outs = {name for name, _ in cls.ins()}, {name for name, _ in cls.outs()}
+    both = ins | outs
+    for name, expected in {
+        "event_shapes": ins,
+        "statistics": both,
+        "send": both,
+        "elbo": both,
+        "update": both,
+        "predict": {"port"} | outs,
+        "sample": {"n"} | outs,
+    }.items():
+        if hasattr(cls, name):
+            _check_arguments(cls, name, expected)
+
+
+def _check_arguments(cls: type[Module], name: str, expected: set[str]) -> None:
+    parameters = list(inspect.signature(getattr(cls, name)).parameters.values())[1:]
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    got = [parameter.name for parameter in parameters]
+    if set(got) != expected:
+        strange = next((argument for argument in got if argument not in expected), "")
+        raise DefinitionError(
+            f"Expected {cls.__name__}.{name} to take ({', '.join(sorted(expected))}), after its ports; "
+            f"got ({', '.join(got)}).{suggestion(strange, expected)}",
+            cls,
+        )

@@ -1,0 +1,152 @@
+"""Observed data: where a graph meets the world."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pgmgraph.errors import DataError
+from pgmgraph.messages import Point
+from pgmgraph.ports import Node, Out
+
+Values: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]  # whatever numpy can make an array of
+
+_ROWS_AT_ONCE = 65_536
+
+
+class Observation(Node):
+    """Values that are known, one row an item of the plate.
+
+    Args:
+        values: (N, *event) array, tensor or memory map of real numbers. It is looked at, never copied
+            where that can be helped, and never changed.
+        plate: the name of the plate that the rows are items of. One name means one N.
+        missing: (N,) bool, True where nothing was observed; such rows may hold anything.
+        scale: what values are multiplied by when they are cast, minibatch by minibatch; 1/255 turns
+            8-bit images into intensities without a copy of the data.
+
+    Attributes:
+        point: the message that it sends.
+        value_range: the smallest and largest (scaled) value that is not missing.
+
+    Raises:
+        DataError: no rows, values that are no real numbers, NaN or infinity, or a mask of another length.
+    """
+
+    value = Out(Point)
+
+    def __init__(
+        self, values: Values, *, plate: str = "items", missing: Values | None = None, scale: float = 1.0
+    ) -> None:
+        self.plate = plate
+        self._read(values, missing, scale, name=None)
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def __repr__(self) -> str:
+        return f"Observation({len(self)} x {self.point.event_shape}, plate={self.plate!r})"
+
+    def replaced(self, values: Values | Observation, name: str) -> Observation:
+        """Other data in the place of this, on the same plate; `name` is for the error messages."""
+        if isinstance(values, Observation):
+            return values
+        other = Observation.__new__(Observation)
+        other.plate = self.plate
+        # A uint8 image stays one; a float array given for a uint8 one is taken to be scaled already.
+        tensor = _as_tensor(values, name)
+        scale = self.point.scale if tensor.dtype == self.point.value.dtype else 1.0
+        other._read(tensor, None, scale, name)
+        return other
+
+    def absent(self, n: int) -> Observation:
+        """An observation of the same kind of which `n` rows are all missing."""
+        other = Observation.__new__(Observation)
+        other.plate, other.value_range, other.point = self.plate, self.value_range, self.point.blank(n)
+        return other
+
+    def _read(self, values: Values, missing: Values | None, scale: float, name: str | None) -> None:
+        tensor = _as_tensor(values, name)
+        where = _where(name)
+        if tensor.ndim == 0 or tensor.numel() == 0:
+            raise DataError(
+                f"Expected at least one row and one column of values {where}; got shape {tuple(tensor.shape)}.", name
+            )
+        mask = None if missing is None else _as_mask(missing, len(tensor), name)
+        self.value_range = _range(tensor, mask, name, scale)
+        self.point = Point(tensor, scale, missing=mask)
+
+
+def _where(name: str | None) -> str:
+    return "for an Observation" if name is None else f"for observation {name!r}"
+
+
+def _as_tensor(values: Values, name: str | None) -> Tensor:
+    """A tensor that shares memory with `values` where their layout and type allow it."""
+    if isinstance(values, Tensor):
+        if values.is_complex() or values.is_sparse:
+            raise DataError(f"Expected dense real values {_where(name)}; got {values.dtype}, {values.layout}.", name)
+        return values.detach()
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"Expected real numbers {_where(name)}; got an array of {array.dtype}. "
+            "Turn words or categories into numbers first.",
+            name,
+        )
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)  # torch has no arithmetic on wider unsigned integers
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    with warnings.catch_warnings():
+        # torch warns that it could write to a read-only array; nothing here writes to data.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _as_mask(missing: Values, n: int, name: str | None) -> Tensor:
+    mask = torch.as_tensor(np.asarray(missing.cpu() if isinstance(missing, Tensor) else missing))
+    if mask.shape != (n,) or mask.dtype != torch.bool:
+        raise DataError(
+            f"Expected `missing` {_where(name)} as {n} booleans; got {tuple(mask.shape)} {mask.dtype}.", name
+        )
+    if mask.all():
+        raise DataError(f"Expected at least one row {_where(name)} that is not missing; all {n} are.", name)
+    return mask.clone()
+
+
+def _range(tensor: Tensor, mask: Tensor | None, name: str | None, scale: float) -> tuple[float, float]:
+    """Smallest and largest value, read piece by piece; raises where one is NaN or infinite."""
+    low, high = float("inf"), float("-inf")
+    bad: list[int] = []
+    for begin in range(0, len(tensor), _ROWS_AT_ONCE):
+        piece = tensor[begin : begin + _ROWS_AT_ONCE]
+        rows = torch.arange(begin, begin + len(piece))
+        if mask is not None:
+            present = ~mask[begin : begin + _ROWS_AT_ONCE]
+            piece, rows = piece[present.to(piece.device)], rows[present]
+        if len(piece) == 0:
+            continue
+        smallest, largest = (float(bound) for bound in piece.aminmax())
+        if not (np.isfinite(smallest) and np.isfinite(largest)):
+            broken = ~torch.isfinite(piece.reshape(len(piece), -1)).all(1)
+            bad.extend(rows[broken.cpu()].tolist())
+        low, high = min(low, smallest), max(high, largest)
+    if bad:
+        listed = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        raise DataError(
+            f"Expected finite values {_where(name)}; got NaN or infinity in {len(bad)} of {len(tensor)} rows: {listed}. "
+            "Mend them, or mark the rows with `missing=`.",
+            name,
+            tuple(bad),
+        )
+    return low * scale, high * scale

@@ -1,0 +1,136 @@
+"""The plate as a module sees it: minibatches of its mail, aligned over its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from pgmgraph.messages import GaussianPotential, Index, Message, MessageType, convert
+
+
+@dataclass(frozen=True, eq=False)
+class Parcel:
+    """A message as it lies in the mail, and the type that its receiver takes it as."""
+
+    message: Message
+    wanted: MessageType
+    via: str | None = None
+
+    def open(self, index: Index, device: torch.device, dtype: torch.dtype) -> Message:
+        """The items at `index`, on `device`, as `dtype`, converted to what is wanted."""
+        if isinstance(index, Tensor):
+            first: Tensor = getattr(self.message, self.message.per_item[0])
+            index = index.to(first.device)
+        return convert(self.message[index].to(device, dtype), self.wanted, self.via)
+
+
+Delivery: TypeAlias = Parcel | tuple[Parcel, ...] | Mapping[str, Parcel] | None
+"""What lies at a port: one message, potentials to be multiplied, a family's messages, or nothing."""
+
+Batch: TypeAlias = dict[str, Message | Mapping[str, Message] | None]
+"""A minibatch: the argument of each port's name."""
+
+
+def _product(messages: list[Message]) -> Message:
+    potentials = [message for message in messages if isinstance(message, GaussianPotential)]
+    return reduce(GaussianPotential.__mul__, potentials)
+
+
+class Batches:
+    """A module's mail over the whole plate, handed out in minibatches.
+
+    Items of which nothing was observed below the module (missing at every one of its In ports) are
+    left out: they enter no statistic, no gradient and no term of F.
+
+    Attributes:
+        size: the number of items that are handed out.
+        plate_size: the number of items of the plate, missing ones included.
+    """
+
+    def __init__(
+        self,
+        mail: Mapping[str, Delivery],
+        explained: frozenset[str],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._mail = mail
+        self._device = device
+        self._dtype = dtype
+        below = [parcel for port in explained for parcel in _parcels(mail.get(port))]
+        anything = below or [parcel for delivery in mail.values() for parcel in _parcels(delivery)]
+        self.plate_size = len(anything[0].message) if anything else 0
+        self.rows = _present(below, self.plate_size)
+        self.size = self.plate_size if self.rows is None else len(self.rows)
+        self._whole: Batch | None = None
+
+    def in_order(self, batch_size: int | None = None) -> Iterator[Batch]:
+        """Minibatches in the order of the plate; a single one where `batch_size` is None."""
+        if batch_size is None or batch_size >= self.size:
+            # Kept, so that modules may lay a whole plate out once for all passes of an update.
+            if self._whole is None:
+                self._whole = self._take(slice(None) if self.rows is None else self.rows)
+            yield self._whole
+            return
+        for begin in range(0, self.size, batch_size):
+            here = slice(begin, min(begin + batch_size, self.size))
+            yield self._take(here if self.rows is None else self.rows[here])
+
+    def shuffled(self, batch_size: int) -> Iterator[Batch]:
+        """Minibatches of one epoch in a random order, the last one smaller where N demands it."""
+        order = torch.randperm(self.size)
+        if self.rows is not None:
+            order = self.rows[order]
+        for index in order.split(batch_size):
+            yield self._take(index)
+
+    def subset(self, items: int, generator: torch.Generator) -> Batches:
+        """At most `items` items, drawn by `generator` without replacement; all where there are no more."""
+        if items >= self.size:
+            return self
+        chosen = torch.randperm(self.size, generator=generator)[:items].sort().values
+        part = object.__new__(Batches)
+        part.__dict__.update(self.__dict__, rows=chosen if self.rows is None else self.rows[chosen])
+        part.size, part._whole = items, None
+        return part
+
+    def _take(self, index: Index) -> Batch:
+        return {port: self._open(delivery, index) for port, delivery in self._mail.items()}
+
+    def _open(self, delivery: Delivery, index: Index) -> Message | Mapping[str, Message] | None:
+        match delivery:
+            case None:
+                return None
+            case Parcel():
+                return delivery.open(index, self._device, self._dtype)
+            case tuple():
+                return _product([parcel.open(index, self._device, self._dtype) for parcel in delivery])
+            case _:
+                return {key: parcel.open(index, self._device, self._dtype) for key, parcel in delivery.items()}
+
+
+def _parcels(delivery: Delivery) -> Iterator[Parcel]:
+    match delivery:
+        case None:
+            return
+        case Parcel():
+            yield delivery
+        case tuple():
+            yield from delivery
+        case _:
+            yield from delivery.values()
+
+
+def _present(below: list[Parcel], plate_size: int) -> Tensor | None:
+    """The rows that something was observed of, (n,) int64, or None for all of them."""
+    if not below or any(parcel.message.missing is None for parcel in below):
+        return None
+    absent = torch.ones(plate_size, dtype=torch.bool)
+    for parcel in below:
+        absent &= parcel.message.missing_rows().cpu()
+    return (~absent).nonzero().flatten() if absent.any() else None
