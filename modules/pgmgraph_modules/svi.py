@@ -1,0 +1,328 @@
+"""Any Pyro model and guide as a module: write `model` and `guide`, and the rest is here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import pyro
+import torch
+from pyro import distributions as dist
+from pyro import poutine
+from pyro.distributions import TorchDistribution
+from pyro.infer import TraceMeanField_ELBO
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints, kl_divergence
+from torch.distributions.kl import register_kl
+
+from pgmgraph import (
+    Batch,
+    Batches,
+    Belief,
+    Categorical,
+    Context,
+    Gaussian,
+    GaussianPotential,
+    Guarantee,
+    Message,
+    Module,
+    Outbox,
+    Point,
+)
+from pgmgraph.errors import DefinitionError, DivergedError, MessageTypeError
+
+Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class PotentialPrior(TorchDistribution):
+    """A Gaussian potential in the place of a prior: its `log_prob` is the potential, not normalised.
+
+    Its KL from a Gaussian belief, -H[q] - E_q[potential], is analytic, needs no factorisation, and is
+    registered with torch, so that `TraceMeanField_ELBO` uses it.
+
+    Args:
+        potential: of n items in D dimensions.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+    support = constraints.real_vector
+
+    def __init__(self, potential: GaussianPotential) -> None:
+        self.potential = potential
+        super().__init__((len(potential),), potential.event_shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The potential at `value`, (..., n, D) to (..., n)."""
+        potential = self.potential
+        if potential.precision.ndim == 2:
+            pulled = potential.precision * value
+        else:
+            pulled = (potential.precision @ value.unsqueeze(-1)).squeeze(-1)
+        return potential.log_scale + ((potential.shift - 0.5 * pulled) * value).sum(-1)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008  # torch's own signature
+        """A draw from the Gaussian that is proportional to the potential, which must be proper."""
+        precision = self.potential.precision
+        dense = precision.diag_embed() if precision.ndim == 2 else precision
+        mean = torch.cholesky_solve(self.potential.shift.unsqueeze(-1), torch.linalg.cholesky(dense)).squeeze(-1)
+        drawn: Tensor = dist.MultivariateNormal(mean, precision_matrix=dense).sample(sample_shape)
+        return drawn
+
+
+@register_kl(torch.distributions.Independent, PotentialPrior)
+def _kl_independent(q: torch.distributions.Independent, prior: PotentialPrior) -> Tensor:
+    if not isinstance(q.base_dist, torch.distributions.Normal):
+        raise NotImplementedError  # torch's way to say that there is no closed form: samples are taken instead
+    variance = q.base_dist.scale.square()
+    entropy = q.base_dist.scale.log().sum(-1) + 0.5 * variance.shape[-1] * (1 + math.log(2 * math.pi))
+    return -entropy - prior.potential.expectation(Gaussian(q.base_dist.loc, variance))
+
+
+@register_kl(torch.distributions.MultivariateNormal, PotentialPrior)
+def _kl_multivariate(q: torch.distributions.MultivariateNormal, prior: PotentialPrior) -> Tensor:
+    return -q.entropy() - prior.potential.expectation(Gaussian(q.mean, q.covariance_matrix))
+
+
+class SVIModule(Module):
+    """A Pyro model and guide that learn by stochastic variational inference, minibatch by minibatch.
+
+    A subclass declares its ports and writes
+
+    - `build()`: make networks (`nn.Module`s, `PyroModule`s too) as attributes; `self.context.shapes`
+      has the shapes at the ports. Parameters live in these networks, never in Pyro's global store.
+    - `model(<ports>)` and `guide(<ports>)`: Pyro functions of a minibatch of messages. The items stand
+      in `with self.items(x):`; the latent of an Out port has the port's name as its site, and
+      `self.prior(z)` as its distribution in the model.
+
+    and gets minibatches, messages as priors, device placement, progress, checkpoints, its own terms of F,
+    and `send`: the messages are what the guide says of the sites that are named for ports.
+
+    Args:
+        epochs: passes over the plate in one update.
+        first_epochs: the same for the first update; by default as `epochs`.
+        batch_size: items in a minibatch.
+        lr: the step size of Adam.
+        optimiser: from the parameters, any torch optimiser in Adam's place.
+        samples: draws of the guide for each step, where a term has no closed form.
+
+    Raises:
+        DivergedError: the loss turns NaN or infinite.
+        DefinitionError: the model or guide uses `pyro.param` or `pyro.module`.
+    """
+
+    guarantee: Guarantee = "stochastic"
+    at_once = 2_048
+    elbo_items = 4_096
+    amortised = True
+
+    model: Callable[..., object]
+    guide: Callable[..., object]
+
+    def __init__(
+        self,
+        *,
+        epochs: int = 1,
+        first_epochs: int | None = None,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        optimiser: Optimiser | None = None,
+        samples: int = 1,
+    ) -> None:
+        for name, value in {"epochs": epochs, "batch_size": batch_size, "lr": lr, "samples": samples}.items():
+            if not value > 0:
+                raise ValueError(f"Expected a positive {name}; got {value}.")
+        self.epochs = epochs
+        self.first_epochs = epochs if first_epochs is None else first_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.make_optimiser = optimiser or self._adam
+        self.samples = samples
+
+    def build(self) -> None:
+        """Make the networks, as attributes."""
+
+    def setup(self, context: Context) -> None:
+        """See `Module`."""
+        super().setup(context)
+        self.build()
+        for network in self.networks.values():
+            network.to(context.device)
+        self._optimiser: torch.optim.Optimizer | None = None
+        self._estimator = TraceMeanField_ELBO(num_particles=self.samples)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by the attribute that holds them."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, nn.Module)}
+
+    @contextmanager
+    def items(self, message: Message) -> Iterator[None]:
+        """The plate of a minibatch, scaled up to the whole plate."""
+        n = len(message)
+        with pyro.plate("items", n, dim=-1), poutine.scale(scale=self.context.plate_size / n):
+            yield
+
+    def prior(self, message: Message | None, dimensions: int) -> TorchDistribution:
+        """The prior of a minibatch's latents: the message from above, or N(0, I) while there is none."""
+        if isinstance(message, GaussianPotential):
+            return PotentialPrior(message)
+        if message is not None:
+            raise MessageTypeError(
+                f"Expected a GaussianPotential as the prior in {self.context.name}; got {type(message).__name__}."
+            )
+        zeros = torch.zeros(dimensions, device=self.context.device)
+        return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
+
+    def learn_batches(self, batches: Batches) -> None:
+        """Epochs of gradient steps on the negative ELBO of a minibatch."""
+        if self._optimiser is None:
+            self._optimiser = self.make_optimiser(
+                [parameter for network in self.networks.values() for parameter in network.parameters()]
+            )
+        epochs = self.epochs if self.context.updates else self.first_epochs
+        for network in self.networks.values():
+            network.train()
+        for epoch in range(epochs):
+            loss = self._epoch(batches, epoch, self._optimiser)
+            self.context.progress(epoch + 1, epochs, {"loss": loss})
+
+    def send(self, **mail: Message | None) -> Outbox:
+        """What the guide says of the sites that are named for ports."""
+        with self._evaluating(), self._pyro(validate=False):
+            trace = poutine.trace(self.guide).get_trace(**mail)
+        return Outbox(**{port: self._message(port, trace.nodes[port]["fn"]) for port, _ in self.outs()})
+
+    def elbo(self, **beliefs: Message | None) -> Mapping[str, Tensor]:
+        """The terms of the model's sites, less those of the guide's, under the beliefs at the ports."""
+        held = {port: belief for port, _ in self.outs() if isinstance(belief := beliefs[port], Belief)}
+        below = {name: message for name, message in beliefs.items() if name not in held}
+        mail = {**below, **dict.fromkeys(held)}
+        drawn = {port: belief.distribution().sample() for port, belief in held.items()}
+        with self._evaluating(), self._pyro(validate=False):
+            guide = poutine.trace(poutine.condition(self.guide, data=drawn)).get_trace(**mail)
+            inner = {name: guide.nodes[name]["value"] for name in guide.stochastic_nodes}
+            model = poutine.trace(poutine.condition(self.model, data={**inner, **drawn})).get_trace(**mail)
+        terms: dict[str, Tensor] = {}
+        for name, site in model.nodes.items():
+            if site["type"] != "sample" or type(site["fn"]).__name__ == "_Subsample":
+                continue
+            if name not in held:
+                terms[f"log p({name})"] = _log_prob(site)
+                if name in inner:
+                    terms[f"H[{name}]"] = -_log_prob(guide.nodes[name])
+            elif name in self.context.owned:
+                terms[f"-KL {name}"] = -_divergence(held[name], site)
+        for name, belief in held.items():
+            if name not in self.context.owned:
+                terms[f"H[{name}]"] = belief.entropy()
+        return terms
+
+    def state_dict(self) -> dict[str, object]:
+        """The networks' parameters and the optimiser's state."""
+        state: dict[str, object] = {name: network.state_dict() for name, network in self.networks.items()}
+        return {"networks": state, "optimiser": self._optimiser.state_dict() if self._optimiser else None}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """See `Module`."""
+        networks, optimiser = state["networks"], state["optimiser"]
+        assert isinstance(networks, Mapping)
+        for name, network in self.networks.items():
+            network.load_state_dict(networks[name])
+        self._optimiser = None
+        if isinstance(optimiser, dict):
+            parameters = [parameter for network in self.networks.values() for parameter in network.parameters()]
+            self._optimiser = self.make_optimiser(parameters)
+            self._optimiser.load_state_dict(optimiser)
+
+    def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, lr=self.lr, fused=True)
+
+    def _epoch(self, batches: Batches, epoch: int, optimiser: torch.optim.Optimizer) -> float:
+        """One pass over the plate; returns the loss of an item, averaged over the minibatches."""
+        total = 0.0
+        for number, batch in enumerate(batches.shuffled(self.batch_size)):
+            # Pyro's checks of model and guide cost as much as a small network: the first minibatch has them.
+            with self._pyro(validate=epoch == 0 and number == 0):
+                loss = self._estimator.differentiable_loss(self.model, self.guide, **batch) / batches.size
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"The loss of {self.context.name} turned {value} in round {self.context.round}, epoch {epoch}, "
+                    f"minibatch {number}; {self.context.name} is as it was before this update. "
+                    "Lower lr, or look at the scale of the data.",
+                    self.context.name,
+                    self.context.round,
+                    number,
+                )
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            total += value * _length(batch)
+        return total / batches.size
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """The networks as they are in use: no dropout, no statistics taken from the batch, no gradients."""
+        for network in self.networks.values():
+            network.eval()
+        with torch.no_grad():
+            yield
+
+    @contextmanager
+    def _pyro(self, validate: bool) -> Iterator[None]:
+        """Pyro without its global state: a parameter store that is empty, and must stay so."""
+        with ExitStack() as stack:
+            stack.enter_context(pyro.settings.context(module_local_params=True))
+            stack.enter_context(pyro.validation_enabled(validate))
+            stack.enter_context(pyro.get_param_store().scope())
+            yield
+            strays = sorted(pyro.get_param_store().keys())
+        if strays:
+            raise DefinitionError(
+                f"{type(self).__name__} put {strays[0]!r} into Pyro's global parameter store. Hold parameters as "
+                "networks or nn.Parameters made in `build`; call neither pyro.param nor pyro.module.",
+                type(self),
+            )
+
+    def _message(self, port: str, fn: Distribution) -> Message:
+        if isinstance(fn, torch.distributions.Independent) and isinstance(fn.base_dist, torch.distributions.Normal):
+            return Gaussian(fn.base_dist.loc, fn.base_dist.scale.square())
+        if isinstance(fn, torch.distributions.MultivariateNormal):
+            return Gaussian(fn.mean, fn.covariance_matrix)
+        if isinstance(fn, torch.distributions.Categorical | torch.distributions.OneHotCategorical):
+            return Categorical(fn.probs)
+        if isinstance(fn, dist.Delta):
+            point: Tensor = fn.v
+            return Point(point) if self.ports[port].belief is Point else Gaussian(point, torch.zeros_like(point))
+        raise MessageTypeError(
+            f"No message is made from the guide's {type(fn).__name__} at {self.context.name}.{port}. "
+            f"Write {type(self).__name__}.send."
+        )
+
+
+def _length(batch: Batch) -> int:
+    return max(len(message) for message in batch.values() if isinstance(message, Message))
+
+
+def _log_prob(site: Mapping[str, object]) -> Tensor:
+    """A site's log-probability without its scale: (n,) within the plate of items, () outside."""
+    fn, value, stack = site["fn"], site["value"], site["cond_indep_stack"]
+    assert isinstance(fn, Distribution)
+    assert isinstance(stack, tuple | list)
+    log_prob: Tensor = fn.log_prob(value)
+    if any(frame.name == "items" for frame in stack):
+        return log_prob.reshape(-1, log_prob.shape[-1]).sum(0)
+    return log_prob.sum()
+
+
+def _divergence(belief: Belief, site: Mapping[str, object]) -> Tensor:
+    """KL(belief || prior) of each item, in closed form where there is one, by the site's draw otherwise."""
+    q, fn = belief.distribution(), site["fn"]
+    assert isinstance(fn, Distribution)
+    try:
+        return kl_divergence(q, fn)
+    except NotImplementedError:
+        value = site["value"]
+        assert isinstance(value, Tensor)
+        return q.log_prob(value) - _log_prob(site)

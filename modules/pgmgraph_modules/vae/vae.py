@@ -1,0 +1,175 @@
+"""A variational autoencoder whose prior is whatever the graph says of its latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pyro
+import torch
+from pyro import distributions as dist
+from pyro import poutine
+from torch import Tensor, nn
+
+from pgmgraph import Context, Gaussian, GaussianPotential, Guarantee, In, Message, Out, Outbox, Point
+from pgmgraph_modules.svi import Optimiser, SVIModule
+from pgmgraph_modules.vae import networks
+from pgmgraph_modules.vae.ramp import Ramp
+
+
+class VAE(SVIModule):
+    """x_n given z_n by a decoder network, q(z_n) by an encoder network (Kingma and Welling, 2014).
+
+    The prior of z_n is the potential that its parent sends back, item by item, full precisions included;
+    N(0, I) while there is none.
+
+    Ports:
+        x: values of any event shape. Asked to predict, it sends the mean that the decoder gives.
+        z: the latent vector, which the VAE holds.
+
+    Args:
+        latent_dim: D, the dimensions of z.
+        hidden: sizes of the encoder's hidden layers; the decoder has them in reverse.
+        encoder: in the place of the perceptron: any network from (n, *event) to (n, 2 D), means and
+            then log-variances.
+        decoder: any network from (n, D) to (n, *event): logits for a Bernoulli likelihood, means for a Gaussian.
+        likelihood: "bernoulli", for values within [0, 1], or "gaussian", with one learnt variance.
+        epochs, first_epochs, batch_size, lr, optimiser, samples: see `SVIModule`.
+        kl_weight: the weight of the KL term, a number or a `Ramp` over rounds. F is reported at weight 1
+            whatever it is; while it differs, the VAE guarantees nothing about F.
+        send: what goes up to z's parent. "belief": mean and variance; "mean": the mean as if it were
+            certain; "sample": one draw, likewise. The last two are what older models send.
+
+    Raises:
+        ValueError: an argument that no VAE can have.
+    """
+
+    x = In(Point)
+    z = Out(Gaussian, back=GaussianPotential)
+
+    def __init__(
+        self,
+        latent_dim: int,
+        *,
+        hidden: Sequence[int] = (500, 500),
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        epochs: int = 1,
+        first_epochs: int | None = None,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        kl_weight: float | Ramp = 1.0,
+        send: Literal["belief", "mean", "sample"] = "belief",
+        optimiser: Optimiser | None = None,
+        samples: int = 1,
+    ) -> None:
+        super().__init__(
+            epochs=epochs,
+            first_epochs=first_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimiser=optimiser,
+            samples=samples,
+        )
+        if latent_dim < 1:
+            raise ValueError(f"Expected latent_dim of at least 1; got {latent_dim}.")
+        for name, choice, choices in (
+            ("likelihood", likelihood, ("bernoulli", "gaussian")),
+            ("send", send, ("belief", "mean", "sample")),
+        ):
+            if choice not in choices:
+                raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
+        self.latent_dim = latent_dim
+        self.hidden = tuple(hidden)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.kl_weight = kl_weight
+        self.scheme = send
+
+    @property
+    def guarantee(self) -> Guarantee:  # type: ignore[override]  # it changes with the KL weight
+        """Stochastic at a KL weight of 1, when the belief itself is sent; none otherwise."""
+        return "stochastic" if self.scheme == "belief" and self.current_kl_weight == 1.0 else "none"
+
+    @property
+    def current_kl_weight(self) -> float:
+        """The weight of the KL term in this round."""
+        return self.kl_weight.at(self.context.round) if isinstance(self.kl_weight, Ramp) else self.kl_weight
+
+    def supports(self) -> dict[str, tuple[float, float]]:
+        """See `Module`."""
+        return {"x": (0.0, 1.0)} if self.likelihood == "bernoulli" else {}
+
+    def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
+        """See `Module`."""
+        return {"z": (self.latent_dim,)}
+
+    def setup(self, context: Context) -> None:
+        """See `Module`."""
+        self.event_shape = context.shapes["x"]
+        super().setup(context)
+
+    def build(self) -> None:
+        """See `SVIModule`."""
+        if self.encoder is None:
+            self.encoder = networks.encoder(self.event_shape, self.hidden, self.latent_dim)
+        if self.decoder is None:
+            self.decoder = networks.decoder(self.event_shape, self.hidden, self.latent_dim)
+        if self.likelihood == "gaussian":
+            self.noise = nn.ParameterDict({"log_variance": nn.Parameter(torch.zeros(()))})
+
+    def model(self, x: Point, z: Message | None) -> None:
+        """p(z) p(x | z) of a minibatch."""
+        with self.items(x):
+            with poutine.scale(scale=self.current_kl_weight):
+                latent = pyro.sample("z", self.prior(z, self.latent_dim))
+            pyro.sample("x", self._emission(latent), obs=x.value)
+
+    def guide(self, x: Point, z: Message | None) -> None:
+        """q(z | x) of a minibatch."""
+        with self.items(x), poutine.scale(scale=self.current_kl_weight):
+            mean, deviation = self._encode(x.value)
+            pyro.sample("z", dist.Normal(mean, deviation, validate_args=False).to_event(1))
+
+    def send(self, x: Point, z: Message | None) -> Outbox:
+        """q(z) of each item, or what an older scheme makes of it."""
+        with self._evaluating():
+            mean, deviation = self._encode(x.value)
+        belief = Gaussian(mean, deviation.square())
+        if self.scheme == "belief":
+            return Outbox(z=belief)
+        value = mean if self.scheme == "mean" else mean + deviation * torch.randn_like(deviation)
+        return Outbox(z=Gaussian(value, torch.zeros_like(value)), beliefs={"z": belief})
+
+    def predict(self, port: str, z: Gaussian) -> Point:
+        """The decoder's mean at the mean of z: reconstructions."""
+        with self._evaluating():
+            return Point(self._mean(z.mean))
+
+    def sample(self, n: int, z: Tensor | None) -> dict[str, Tensor]:
+        """The decoder's mean at z, or at n draws from N(0, I); the noise of single pixels is not drawn."""
+        z = torch.randn(n, self.latent_dim, device=self.context.device) if z is None else z.float()
+        with self._evaluating():
+            return {"z": z, "x": self._mean(z)}
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.encoder is not None
+        mean, log_variance = self.encoder(x).chunk(2, -1)
+        return mean, torch.exp(0.5 * log_variance)
+
+    def _emission(self, z: Tensor) -> dist.TorchDistribution:
+        assert self.decoder is not None
+        decoded = self.decoder(z)
+        # Intensities between 0 and 1 are no Bernoulli draws, but have its log-likelihood all the same.
+        if self.likelihood == "bernoulli":
+            fn = dist.Bernoulli(logits=decoded, validate_args=False)
+        else:
+            fn = dist.Normal(decoded, torch.exp(0.5 * self.noise["log_variance"]), validate_args=False)
+        return fn.to_event(len(self.event_shape))
+
+    def _mean(self, z: Tensor) -> Tensor:
+        assert self.decoder is not None
+        decoded: Tensor = self.decoder(z)
+        return torch.sigmoid(decoded) if self.likelihood == "bernoulli" else decoded
