@@ -74,7 +74,8 @@ def _plates(
         if len(observations[first]) != len(observation):
             raise PlateError(
                 f"Expected as many items in {name!r} as in {first!r}, which share the plate {observation.plate!r}; "
-                f"got {len(observation)} and {len(observations[first])}. Give them the same rows, or plates of their own.",
+                f"got {len(observation)} and {len(observations[first])}. "
+                "Give them the same rows, or plates of their own.",
                 f"{first}.value",
                 f"{name}.value",
             )
@@ -106,9 +107,7 @@ def _shapes(
     # In a cycle some shapes below are not known at first: a module gets None for them, and is asked again.
     for name in order or [*modules] * len(modules):
         module = modules[name]
-        below = {
-            (wire.into, wire.key): (out.get(wire.variable), wire) for wire in wires if wire.parent == name
-        }
+        below = {(wire.into, wire.key): (out.get(wire.variable), wire) for wire in wires if wire.parent == name}
         for shape, wire in below.values():
             if shape is not None and issubclass(wire.forward, _VECTORS) and len(shape) != 1:
                 raise ShapeError(
@@ -118,7 +117,9 @@ def _shapes(
                     wire.target,
                 )
         ins = {port: _shape_below(port, declaration, below) for port, declaration in module.ins()}
-        stated = method(module, "event_shapes", "which gives the shapes at its ports")(**ins) if _must_state(module) else {}
+        stated = (
+            method(module, "event_shapes", "which gives the shapes at its ports")(**ins) if _must_state(module) else {}
+        )
         _check_stated(name, module, stated, below)
         shapes[name] = {wire.target.removeprefix(f"{name}."): shape for shape, wire in below.values() if shape}
         for port, _ in module.outs():
@@ -132,7 +133,7 @@ def _must_state(module: Module) -> bool:
 
 def _shape_below(
     port: str, declaration: In | Ins, below: Mapping[tuple[str, str | None], tuple[Shape | None, Wire]]
-) -> Shape | None | dict[str, Shape | None]:
+) -> Shape | dict[str, Shape | None] | None:
     if isinstance(declaration, Ins):
         return {key: shape for (into, key), (shape, _) in below.items() if into == port and key is not None}
     return below[port, None][0] if (port, None) in below else None
@@ -156,7 +157,9 @@ def _check_stated(
             )
 
 
-def _check_ranges(modules: Mapping[str, Module], observations: Mapping[str, Observation], wires: Sequence[Wire]) -> None:
+def _check_ranges(
+    modules: Mapping[str, Module], observations: Mapping[str, Observation], wires: Sequence[Wire]
+) -> None:
     for wire in wires:
         module, observation = modules[wire.parent], observations.get(wire.child)
         if observation is None or not has(module, "supports"):

@@ -150,7 +150,8 @@ class Engine:
             for port, learnt in module.context.shapes.items():
                 if shapes.get(port) != learnt:
                     raise ShapeError(
-                        f"Expected events of shape {learnt} at {name}.{port}, as it was set up; got {shapes.get(port)}.",
+                        f"Expected events of shape {learnt} at {name}.{port}, as it was set up; "
+                        f"got {shapes.get(port)}.",
                         f"{name}.{port}",
                     )
         return contexts

@@ -166,9 +166,7 @@ class _Fit:
             if name not in self.engine.fitted and name not in self.view.frozen:
                 warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
         self._emit(FitEnded(done, reason))
-        return FitResult(
-            self.engine.mail.beliefs, self.history, self.trace, reason, done, time.perf_counter() - begin
-        )
+        return FitResult(self.engine.mail.beliefs, self.history, self.trace, reason, done, time.perf_counter() - begin)
 
     def _fill_mail(self) -> None:
         """What modules that have learnt before think of this data, so that learning goes on from there."""

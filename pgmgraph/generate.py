@@ -27,7 +27,8 @@ class Drawn(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._values:
             raise UnknownNameError(
-                f"Nothing was drawn for {name!r}.{suggestion(name, self._values)} There are: {', '.join(self._values)}.",
+                f"Nothing was drawn for {name!r}.{suggestion(name, self._values)} "
+                f"There are: {', '.join(self._values)}.",
                 name,
             )
         return self._values[name]
@@ -84,7 +85,8 @@ def _value(graph: ModelGraph, name: str, value: Values | float, n: int) -> Tenso
     variables = graph.variables
     if name not in variables:
         raise UnknownNameError(
-            f"No variable named {name!r} to clamp.{suggestion(name, variables)} There are: {', '.join(variables)}.", name
+            f"No variable named {name!r} to clamp.{suggestion(name, variables)} There are: {', '.join(variables)}.",
+            name,
         )
     tensor = torch.as_tensor(value).detach()
     event = _event(graph, name, variables[name])

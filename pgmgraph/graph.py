@@ -195,7 +195,8 @@ class ModelGraph:
     def _ends(self, out: OutPort, into: InPort) -> tuple[str, str]:
         if isinstance(into, InPorts):
             raise WiringError(f"{into.declaration.name} is a family of ports; name the one, as in `x['sound']`.")
-        if not (isinstance(out, OutPort) and isinstance(into, InPort)):
+        ends: tuple[object, object] = (out, into)  # whatever an untyped caller gave
+        if not (isinstance(ends[0], OutPort) and isinstance(ends[1], InPort)):
             raise WiringError(
                 f"Expected connect(an Out port, an In port), child first; got ({_describe(out)}, {_describe(into)})."
             )

@@ -49,9 +49,7 @@ def infer(
         NotFittedError: a module has learnt nothing yet.
         UnknownNameError, DataError, ShapeError: the data do not fit the graph.
     """
-    engine = Engine(
-        graph, _complete(graph, data), seed=seed, device="auto", executor=executor, watcher=silent
-    )
+    engine = Engine(graph, _complete(graph, data), seed=seed, device="auto", executor=executor, watcher=silent)
     engine.require_fitted()
     wanted = [(name, *_explainer(graph, name)) for name in predict]
     settle(engine, engine.order(), rounds)
@@ -85,7 +83,9 @@ def settle(engine: Engine, order: Sequence[str], rounds: int) -> None:
             }
         if not due:
             return
-    warnings.warn(f"Beliefs still change after {rounds} rounds of messages; infer(..., rounds=n) runs more.", stacklevel=3)
+    warnings.warn(
+        f"Beliefs still change after {rounds} rounds of messages; infer(..., rounds=n) runs more.", stacklevel=3
+    )
 
 
 def _same(before: Message | None, after: Message | None) -> bool:

@@ -116,8 +116,10 @@ class Ledger:
 
 
 def _climbs(graph: ModelGraph, updated: Sequence[str], affected: Sequence[str]) -> bool:
-    """Whether the wiring lets exact updates of these modules raise F: no two of them share a wire,
-    every prior from above arrives whole, and no variable has a product of priors."""
+    """Whether the wiring lets exact updates of these modules raise F.
+
+    No two of them share a wire, every prior from above arrives whole, no variable has a product of priors.
+    """
     for wire in graph.wires:
         if wire.child in updated and wire.parent in updated:
             return False

@@ -92,9 +92,7 @@ class Mail:
                     name,
                     wire.child,
                 )
-        forward = {
-            wire: Parcel(self._forward[wire.variable], wire.forward, wire.via) for wire in self._below[name]
-        }
+        forward = {wire: Parcel(self._forward[wire.variable], wire.forward, wire.via) for wire in self._below[name]}
         mail = self._sorted(name, forward)
         for port, _ in self._modules[name].outs():
             back = [
@@ -178,8 +176,7 @@ class Mail:
 
 
 def _expect(message: Message | Mapping[str, Message] | None, expected: MessageType, port: str) -> Message:
-    got = type(message)
-    if not isinstance(message, Message) or convertible(got, (expected,)) is None:
-        what = "nothing" if message is None else got.__name__
+    if not isinstance(message, Message) or convertible(type(message), (expected,)) is None:
+        what = "nothing" if message is None else type(message).__name__
         raise MessageTypeError(f"Expected {expected.__name__} from {port}, as the port declares; got {what}.", port)
     return message

@@ -16,7 +16,21 @@ from pgmgraph.ports import Node
 
 Guarantee = Literal["exact", "stochastic", "none"]
 Terms = Mapping[str, Tensor]
-Method = Literal["event_shapes", "supports", "start", "statistics", "learn", "learn_batches", "update", "send", "elbo", "predict", "sample", "state_dict", "load_state_dict"]
+Method = Literal[
+    "elbo",
+    "event_shapes",
+    "learn",
+    "learn_batches",
+    "load_state_dict",
+    "predict",
+    "sample",
+    "send",
+    "start",
+    "state_dict",
+    "statistics",
+    "supports",
+    "update",
+]
 
 _RESERVED = frozenset({"elbo", "beliefs", "port", "n"})
 
@@ -78,24 +92,27 @@ class Context:
 class Module(Node):
     """A probabilistic model that owns some factors of the joint distribution.
 
-    To write one, declare its ports as class attributes and give it these methods. Arguments are named
-    for the ports and passed by name; this is compared when the class is defined.
+    To write one, declare its ports as class attributes and give it the methods that it needs of these.
+    Their arguments are named for the ports and passed by name; names are compared when the class is defined.
 
-    | method | when it is called |
-    |---|---|
-    | `__init__(...)` | by the user; plain parameters, nothing else |
-    | `event_shapes(<In ports>)` | by `check`: shapes of the Out ports from those below; may also state what an In port must have |
-    | `supports()` | optional; the interval that observed values at a port must lie in, `{"x": (0.0, 1.0)}` |
-    | `setup(context)` | once; make tensors. Call `super().setup(context)` first |
-    | `start(batches)` | optional; once, before the first update |
-    | `statistics(<ports>)`, `learn(total)` | learning by sums: the statistics of a minibatch (a tensor, or a mapping of tensors), then what follows from their sum |
-    | `learn_batches(batches)` | learning by gradients |
-    | `update(<ports>)` | instead of both: the whole plate at once; returns an Outbox |
-    | `send(<ports>)` | the messages of a minibatch, pure given the parameters. The one method that every module has |
-    | `elbo(<ports>)` | own terms of F under the beliefs at the ports: (n,) for terms of the items, () for global ones |
-    | `predict(port, <Out ports>)` | optional; the message to an observation |
-    | `sample(n, <Out ports>)` | optional; draw n rows: Out variables that are None from the module's own prior, then the In variables given them |
-    | `state_dict()`, `load_state_dict(state)` | whatever `learn` changes: tensors and plain values |
+    - `__init__(...)`: plain parameters, nothing else.
+    - `event_shapes(<In ports>)`: the event shapes of the Out ports from those below, asked by `check`;
+      it may also state what shape an In port must have.
+    - `supports()`, optional: intervals that observed values must lie in, `{"x": (0.0, 1.0)}`.
+    - `setup(context)`, optional: make tensors, once. Call `super().setup(context)` first.
+    - `start(batches)`, optional: initialise from data, once, before the first update.
+    - `statistics(<ports>)` and `learn(total)`, to learn by sums: the statistics of a minibatch (a tensor,
+      or a mapping of tensors), then what follows from their sum.
+    - `learn_batches(batches)`, to learn by gradients over minibatches.
+    - `update(<ports>)`, in the place of both: learn from the whole plate at once, and send.
+    - `send(<ports>)`: an `Outbox` with the messages of a minibatch, pure given the parameters. The one
+      method that every module has.
+    - `elbo(<ports>)`: own terms of F under the beliefs at the ports; shape (n,) where a term is a sum
+      over items, shape () where it is global.
+    - `predict(port, <Out ports>)`, optional: the message to an observation.
+    - `sample(n, <Out ports>)`, optional: draw n rows; first the Out variables that are None, from the
+      module's own prior, then the In variables given them. Returns all by port.
+    - `state_dict()` and `load_state_dict(state)`: whatever learning changes, as tensors and plain values.
 
     Attributes:
         guarantee: "exact" (an update never lowers F), "stochastic" (raises it in expectation), "none".
@@ -129,6 +146,7 @@ class Module(Node):
             _check_definition(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # Any: whatever the subclass's own __init__ takes
+        """Record the constructor's arguments."""
         module = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind(module, *args, **kwargs)
         module.arguments = dict(list(bound.arguments.items())[1:])
@@ -191,7 +209,8 @@ def _check_definition(cls: type[Module]) -> None:
         hasattr(cls, "state_dict") and hasattr(cls, "load_state_dict")
     ):
         raise DefinitionError(
-            f"{cls.__name__} learns, and so needs `state_dict` and `load_state_dict`: a failed update is undone by them.",
+            f"{cls.__name__} learns, and so needs `state_dict` and `load_state_dict`: "
+            "a failed update is undone by them.",
             cls,
         )
     ins, outs = {name for name, _ in cls.ins()}, {name for name, _ in cls.outs()}

@@ -144,8 +144,8 @@ def _range(tensor: Tensor, mask: Tensor | None, name: str | None, scale: float) 
     if bad:
         listed = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
         raise DataError(
-            f"Expected finite values {_where(name)}; got NaN or infinity in {len(bad)} of {len(tensor)} rows: {listed}. "
-            "Mend them, or mark the rows with `missing=`.",
+            f"Expected finite values {_where(name)}; got NaN or infinity in {len(bad)} of {len(tensor)} rows: "
+            f"{listed}. Mend them, or mark the rows with `missing=`.",
             name,
             tuple(bad),
         )

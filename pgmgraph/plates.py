@@ -86,8 +86,8 @@ class Batches:
         order = torch.randperm(self.size)
         if self.rows is not None:
             order = self.rows[order]
-        for index in order.split(batch_size):
-            yield self._take(index)
+        for begin in range(0, self.size, batch_size):
+            yield self._take(order[begin : begin + batch_size])
 
     def subset(self, items: int, generator: torch.Generator) -> Batches:
         """At most `items` items, drawn by `generator` without replacement; all where there are no more."""

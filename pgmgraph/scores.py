@@ -62,7 +62,9 @@ class Scores:
             return {}
         belief = beliefs[name]
         if not isinstance(belief, Categorical):
-            raise MessageTypeError(f"Expected a Categorical belief at {name} to score; got {type(belief).__name__}.", name)
+            raise MessageTypeError(
+                f"Expected a Categorical belief at {name} to score; got {type(belief).__name__}.", name
+            )
         if len(belief) != len(self.labels):
             raise DataError(f"Expected {len(belief)} labels to score {name} by; got {len(self.labels)}.")
         present = ~belief.missing_rows().cpu().numpy()

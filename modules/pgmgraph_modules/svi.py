@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar
 
 import pyro
 import torch
@@ -27,6 +28,7 @@ from pgmgraph import (
     Guarantee,
     Message,
     Module,
+    Out,
     Outbox,
     Point,
 )
@@ -45,12 +47,12 @@ class PotentialPrior(TorchDistribution):
         potential: of n items in D dimensions.
     """
 
-    arg_constraints: dict[str, constraints.Constraint] = {}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
 
     def __init__(self, potential: GaussianPotential) -> None:
         self.potential = potential
-        super().__init__((len(potential),), potential.event_shape, validate_args=False)
+        super().__init__(torch.Size([len(potential)]), torch.Size(potential.event_shape), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The potential at `value`, (..., n, D) to (..., n)."""
@@ -61,17 +63,16 @@ class PotentialPrior(TorchDistribution):
             pulled = (potential.precision @ value.unsqueeze(-1)).squeeze(-1)
         return potential.log_scale + ((potential.shift - 0.5 * pulled) * value).sum(-1)
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008  # torch's own signature
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """A draw from the Gaussian that is proportional to the potential, which must be proper."""
         precision = self.potential.precision
         dense = precision.diag_embed() if precision.ndim == 2 else precision
         mean = torch.cholesky_solve(self.potential.shift.unsqueeze(-1), torch.linalg.cholesky(dense)).squeeze(-1)
-        drawn: Tensor = dist.MultivariateNormal(mean, precision_matrix=dense).sample(sample_shape)
+        drawn: Tensor = dist.MultivariateNormal(mean, precision_matrix=dense).sample(torch.Size(sample_shape))
         return drawn
 
 
-@register_kl(torch.distributions.Independent, PotentialPrior)
-def _kl_independent(q: torch.distributions.Independent, prior: PotentialPrior) -> Tensor:
+def _kl_independent(q: torch.distributions.Independent[Distribution], prior: PotentialPrior) -> Tensor:
     if not isinstance(q.base_dist, torch.distributions.Normal):
         raise NotImplementedError  # torch's way to say that there is no closed form: samples are taken instead
     variance = q.base_dist.scale.square()
@@ -79,9 +80,13 @@ def _kl_independent(q: torch.distributions.Independent, prior: PotentialPrior) -
     return -entropy - prior.potential.expectation(Gaussian(q.base_dist.loc, variance))
 
 
-@register_kl(torch.distributions.MultivariateNormal, PotentialPrior)
 def _kl_multivariate(q: torch.distributions.MultivariateNormal, prior: PotentialPrior) -> Tensor:
-    return -q.entropy() - prior.potential.expectation(Gaussian(q.mean, q.covariance_matrix))
+    entropy: Tensor = q.entropy()
+    return -entropy - prior.potential.expectation(Gaussian(q.mean, q.covariance_matrix))
+
+
+register_kl(torch.distributions.Independent, PotentialPrior)(_kl_independent)
+register_kl(torch.distributions.MultivariateNormal, PotentialPrior)(_kl_multivariate)
 
 
 class SVIModule(Module):
@@ -172,7 +177,8 @@ class SVIModule(Module):
                 f"Expected a GaussianPotential as the prior in {self.context.name}; got {type(message).__name__}."
             )
         zeros = torch.zeros(dimensions, device=self.context.device)
-        return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
+        standard: TorchDistribution = dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
+        return standard
 
     def learn_batches(self, batches: Batches) -> None:
         """Epochs of gradient steps on the negative ELBO of a minibatch."""
@@ -187,24 +193,27 @@ class SVIModule(Module):
             loss = self._epoch(batches, epoch, self._optimiser)
             self.context.progress(epoch + 1, epochs, {"loss": loss})
 
-    def send(self, **mail: Message | None) -> Outbox:
+    def send(self, *_: Any, **mail: Any) -> Outbox:  # Any: a subclass names its ports, as in `model`
         """What the guide says of the sites that are named for ports."""
         with self._evaluating(), self._pyro(validate=False):
             trace = poutine.trace(self.guide).get_trace(**mail)
-        return Outbox(**{port: self._message(port, trace.nodes[port]["fn"]) for port, _ in self.outs()})
+        sites: Mapping[str, Any] = trace.nodes
+        messages = {port: self._message(declaration, sites[port]["fn"]) for port, declaration in self.outs()}
+        return Outbox(elbo=None, beliefs=None, **messages)
 
-    def elbo(self, **beliefs: Message | None) -> Mapping[str, Tensor]:
+    def elbo(self, *_: Any, **beliefs: Any) -> Mapping[str, Tensor]:
         """The terms of the model's sites, less those of the guide's, under the beliefs at the ports."""
         held = {port: belief for port, _ in self.outs() if isinstance(belief := beliefs[port], Belief)}
         below = {name: message for name, message in beliefs.items() if name not in held}
-        mail = {**below, **dict.fromkeys(held)}
+        mail: dict[str, Any] = {**below, **dict.fromkeys(held)}
         drawn = {port: belief.distribution().sample() for port, belief in held.items()}
         with self._evaluating(), self._pyro(validate=False):
             guide = poutine.trace(poutine.condition(self.guide, data=drawn)).get_trace(**mail)
             inner = {name: guide.nodes[name]["value"] for name in guide.stochastic_nodes}
             model = poutine.trace(poutine.condition(self.model, data={**inner, **drawn})).get_trace(**mail)
         terms: dict[str, Tensor] = {}
-        for name, site in model.nodes.items():
+        sites: Mapping[str, Any] = model.nodes
+        for name, site in sites.items():
             if site["type"] != "sample" or type(site["fn"]).__name__ == "_Subsample":
                 continue
             if name not in held:
@@ -285,7 +294,7 @@ class SVIModule(Module):
                 type(self),
             )
 
-    def _message(self, port: str, fn: Distribution) -> Message:
+    def _message(self, port: Out, fn: Distribution) -> Message:
         if isinstance(fn, torch.distributions.Independent) and isinstance(fn.base_dist, torch.distributions.Normal):
             return Gaussian(fn.base_dist.loc, fn.base_dist.scale.square())
         if isinstance(fn, torch.distributions.MultivariateNormal):
@@ -294,9 +303,9 @@ class SVIModule(Module):
             return Categorical(fn.probs)
         if isinstance(fn, dist.Delta):
             point: Tensor = fn.v
-            return Point(point) if self.ports[port].belief is Point else Gaussian(point, torch.zeros_like(point))
+            return Point(point) if port.belief is Point else Gaussian(point, torch.zeros_like(point))
         raise MessageTypeError(
-            f"No message is made from the guide's {type(fn).__name__} at {self.context.name}.{port}. "
+            f"No message is made from the guide's {type(fn).__name__} at {self.context.name}.{port.name}. "
             f"Write {type(self).__name__}.send."
         )
 
@@ -305,24 +314,18 @@ def _length(batch: Batch) -> int:
     return max(len(message) for message in batch.values() if isinstance(message, Message))
 
 
-def _log_prob(site: Mapping[str, object]) -> Tensor:
+def _log_prob(site: Mapping[str, Any]) -> Tensor:  # Any: Pyro's record of a site
     """A site's log-probability without its scale: (n,) within the plate of items, () outside."""
-    fn, value, stack = site["fn"], site["value"], site["cond_indep_stack"]
-    assert isinstance(fn, Distribution)
-    assert isinstance(stack, tuple | list)
-    log_prob: Tensor = fn.log_prob(value)
-    if any(frame.name == "items" for frame in stack):
+    log_prob: Tensor = site["fn"].log_prob(site["value"])
+    if any(frame.name == "items" for frame in site["cond_indep_stack"]):
         return log_prob.reshape(-1, log_prob.shape[-1]).sum(0)
     return log_prob.sum()
 
 
-def _divergence(belief: Belief, site: Mapping[str, object]) -> Tensor:
+def _divergence(belief: Belief, site: Mapping[str, Any]) -> Tensor:
     """KL(belief || prior) of each item, in closed form where there is one, by the site's draw otherwise."""
-    q, fn = belief.distribution(), site["fn"]
-    assert isinstance(fn, Distribution)
+    q = belief.distribution()
     try:
-        return kl_divergence(q, fn)
+        return kl_divergence(q, site["fn"])
     except NotImplementedError:
-        value = site["value"]
-        assert isinstance(value, Tensor)
-        return q.log_prob(value) - _log_prob(site)
+        return q.log_prob(site["value"]) - _log_prob(site)

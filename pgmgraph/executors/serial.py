@@ -11,7 +11,7 @@ from pgmgraph.executors import worker
 from pgmgraph.executors.base import Call, OwnTerms, ProgressWatcher, Updated
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Module, Outbox
-from pgmgraph.randomness import seeded, seed_of
+from pgmgraph.randomness import seeded
 
 
 class SerialExecutor:

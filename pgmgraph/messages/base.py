@@ -91,9 +91,7 @@ class Message(ABC):
     def spread(self, rows: Tensor, n: int) -> Self:
         """This message's items at `rows` of a plate of `n`, every other item flagged missing."""
         whole = self.blank(n)
-        changes = {
-            name: getattr(whole, name).index_copy(0, rows, getattr(self, name)) for name in self.per_item
-        }
+        changes = {name: getattr(whole, name).index_copy(0, rows, getattr(self, name)) for name in self.per_item}
         assert whole.missing is not None
         here = torch.zeros(len(self), dtype=torch.bool, device=rows.device) if self.missing is None else self.missing
         changes["missing"] = whole.missing.index_copy(0, rows, here)

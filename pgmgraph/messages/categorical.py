@@ -46,7 +46,8 @@ class Categorical(Belief):
 
     def entropy(self) -> Tensor:
         """See `Belief.entropy`."""
-        return torch.special.entr(self.probs.double()).sum(-1)
+        entropies: Tensor = torch.special.entr(self.probs.double())
+        return entropies.sum(-1)
 
     def most_probable(self) -> Tensor:
         """The index of each item's most probable value, (N,) int64."""

@@ -43,7 +43,9 @@ class NormalWishart:
 
     def expected_precision(self) -> Tensor:
         """E[Lambda] = nu W, (K, B, d, d)."""
-        return self.nu[:, None, None, None] * torch.cholesky_inverse(self.factor())
+        scale: Tensor = torch.cholesky_inverse(self.factor())
+        precision: Tensor = self.nu[:, None, None, None] * scale
+        return precision
 
     def expected_log_determinant(self) -> Tensor:
         """E[log |Lambda|] of each block, (K, B)."""
@@ -92,7 +94,8 @@ class NormalWishart:
             + blocks * (torch.special.multigammaln(prior.nu / 2, d) - torch.special.multigammaln(self.nu / 2, d))
             + 0.5 * blocks * (self.nu - prior.nu) * self._digammas()
         )
-        return of_means + of_precisions
+        total: Tensor = of_means + of_precisions
+        return total
 
     def predictive(self, components: Tensor) -> Tensor:
         """One draw of z for each of the given components, (n,) to (n, B x d).
@@ -106,7 +109,8 @@ class NormalWishart:
         gamma = torch.distributions.Gamma(freedom[components] / 2, freedom[components] / 2, validate_args=False)
         heavy = gamma.sample((self.mean.shape[1],)).T.rsqrt()
         drawn = self.mean[components] + heavy.unsqueeze(-1) * (factor @ noise.unsqueeze(-1)).squeeze(-1)
-        return drawn.flatten(1)
+        vectors: Tensor = drawn.flatten(1)
+        return vectors
 
     def _digammas(self) -> Tensor:
         """sum_i digamma((nu + 1 - i) / 2), (K,)."""

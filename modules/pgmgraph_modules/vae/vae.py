@@ -167,7 +167,8 @@ class VAE(SVIModule):
             fn = dist.Bernoulli(logits=decoded, validate_args=False)
         else:
             fn = dist.Normal(decoded, torch.exp(0.5 * self.noise["log_variance"]), validate_args=False)
-        return fn.to_event(len(self.event_shape))
+        emission: dist.TorchDistribution = fn.to_event(len(self.event_shape))
+        return emission
 
     def _mean(self, z: Tensor) -> Tensor:
         assert self.decoder is not None
