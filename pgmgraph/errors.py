@@ -187,6 +187,6 @@ class DuplicatePluginError(PluginError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The question " Did you mean 'x'?" for the known name nearest to `name`, or nothing where none is near."""
+    """The question "Did you mean 'x'?" for the known name nearest to `name`, or nothing where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

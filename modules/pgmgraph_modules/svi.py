@@ -209,7 +209,7 @@ class SVIModule(Module):
         drawn = {port: belief.distribution().sample() for port, belief in held.items()}
         with self._evaluating(), self._pyro(validate=False):
             guide = poutine.trace(poutine.condition(self.guide, data=drawn)).get_trace(**mail)
-            inner = {name: guide.nodes[name]["value"] for name in guide.stochastic_nodes}
+            inner: dict[str, Any] = {name: guide.nodes[name]["value"] for name in guide.stochastic_nodes}
             model = poutine.trace(poutine.condition(self.model, data={**inner, **drawn})).get_trace(**mail)
         terms: dict[str, Tensor] = {}
         sites: Mapping[str, Any] = model.nodes

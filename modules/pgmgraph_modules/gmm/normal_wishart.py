@@ -39,7 +39,8 @@ class NormalWishart:
 
     def factor(self) -> Tensor:
         """The Cholesky factor of W^-1, (K, B, d, d)."""
-        return torch.linalg.cholesky(self.inverse_scale)
+        factor: Tensor = torch.linalg.cholesky(self.inverse_scale)
+        return factor
 
     def expected_precision(self) -> Tensor:
         """E[Lambda] = nu W, (K, B, d, d)."""
