@@ -74,18 +74,6 @@ class Engine:
         contexts = self._contexts(_device(device))
         self._executor.setup(graph.modules, contexts, watcher)
 
-    @property
-    def fitted(self) -> tuple[str, ...]:
-        """The modules that have been called in a fit, and those that have nothing to learn."""
-        modules = self.graph.modules.items()
-        return tuple(name for name, module in modules if self.graph.calls[name] or not learns(module))
-
-    def require_fitted(self) -> None:
-        """Raise NotFittedError where a module has never been updated."""
-        for name in self.graph.modules:
-            if name not in self.fitted:
-                raise NotFittedError(f"{name} has learnt nothing yet. Call fit(graph, rounds=...) first.", name)
-
     def order(self) -> tuple[str, ...]:
         """The modules, children first where the wires allow it."""
         return tuple(self.graph.modules) if self.graph.cycle() else self.graph.bottom_up()
@@ -154,6 +142,9 @@ class Engine:
                         f"got {shapes.get(port)}.",
                         f"{name}.{port}",
                     )
+            # Wires may have come since: who owns p(v) follows from those that are there now.
+            now = self._context(name, shapes, module.context.device)
+            module.context.shapes, module.context.connected, module.context.owned = now.shapes, now.connected, now.owned
         return contexts
 
     def _context(self, name: str, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> Context:
@@ -169,6 +160,18 @@ class Engine:
             dtype=module.dtype,
             seed=seed_of(self.seed, name, "setup", 0),
         )
+
+
+def fitted(graph: ModelGraph) -> tuple[str, ...]:
+    """The modules that have been called in a fit, and those that have nothing to learn."""
+    return tuple(name for name, module in graph.modules.items() if graph.calls[name] or not learns(module))
+
+
+def require_fitted(graph: ModelGraph) -> None:
+    """Raise NotFittedError where a module has never been updated."""
+    for name in graph.modules:
+        if name not in fitted(graph):
+            raise NotFittedError(f"{name} has learnt nothing yet. Call fit(graph, rounds=...) first.", name)
 
 
 def with_data(graph: ModelGraph, observations: dict[str, Observation], data: Data) -> None:

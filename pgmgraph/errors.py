@@ -55,8 +55,10 @@ class WiringError(PgmgraphError):
         self.ports = ports
 
 
-class UnknownNameError(WiringError):
-    """No module, port or variable has this name."""
+class UnknownNameError(WiringError, KeyError):
+    """No module, port or variable has this name; a KeyError too, so that `in` and `get` work on mappings."""
+
+    __str__ = Exception.__str__  # a KeyError's own would put the message in quotes
 
 
 class MessageTypeError(WiringError):

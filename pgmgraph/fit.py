@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from pgmgraph.engine import Data, Engine
+from pgmgraph.engine import Data, Engine, fitted
 from pgmgraph.errors import ScheduleError
 from pgmgraph.events import Callback, Event, FitEnded, FitStarted, ModuleUpdated, Progress, RoundEnded, RoundStarted
 from pgmgraph.executors import Executor
@@ -94,8 +94,8 @@ def fit(
     """
     if rounds < 1:
         raise ScheduleError(f"Expected rounds of at least 1; got {rounds}.")
-    return _Fit(graph, data, seed, callbacks, frozen, strict, objective, executor, device).run(
-        rounds, schedule, _Convergence(tol, patience)
+    return _Fit(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device).run(
+        rounds, _Convergence(tol, patience)
     )
 
 
@@ -126,6 +126,7 @@ class _Fit:
         self,
         graph: ModelGraph,
         data: Data | None,
+        schedule: Schedule,
         seed: int,
         callbacks: Sequence[Watcher],
         frozen: Sequence[str],
@@ -139,41 +140,44 @@ class _Fit:
         self.callbacks: list[Callable[[Event], None]] = [one for one in callbacks if not isinstance(one, Scorer)]
         self.scorers = [one for one in callbacks if isinstance(one, Scorer)]
         self.view = View(graph, tuple(graph.modules), frozenset(frozen))
+        self.stages_of = schedule_function(schedule, self.view)
         self.engine = Engine(
             graph, data, seed=seed, device=device, executor=executor, watcher=self._progress, frozen=frozen
         )
         for remark in self.engine.checked.remarks:
             warnings.warn(remark, stacklevel=4)
-        self._fill_mail()
-        self.ledger = Ledger(self.engine, strict) if objective else None
+        sent = self._fill_mail()
+        self.ledger = Ledger(self.engine, sent, strict) if objective else None
         self.history: dict[str, list[float | None]] = {}
         self.trace: list[Entry] = []
         self.guarantees: dict[str, str] = {}
 
-    def run(self, rounds: int, schedule: Schedule, convergence: _Convergence) -> FitResult:
+    def run(self, rounds: int, convergence: _Convergence) -> FitResult:
         begin = time.perf_counter()
-        stages_of = schedule_function(schedule, self.view)
         self._emit(FitStarted(tuple(self.graph.modules), rounds, self.graph.rounds_done, self.seed))
         done, reason = 0, "rounds"
         while done < rounds and reason == "rounds":
             view = replace(self.view, F=tuple(self.history.get("F", [])))
-            self._round(stages_of(view, self.graph.rounds_done))
+            self._round(self.stages_of(view, self.graph.rounds_done))
             done += 1
             guaranteed = all(guarantee != "none" for guarantee in self.guarantees.values())
             if convergence.reached(self.ledger.F if self.ledger else None, guaranteed):
                 reason = "converged"
         for name in self.view.modules:
-            if name not in self.engine.fitted and name not in self.view.frozen:
+            if name not in fitted(self.graph) and name not in self.view.frozen:
                 warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
         self._emit(FitEnded(done, reason))
         return FitResult(self.engine.mail.beliefs, self.history, self.trace, reason, done, time.perf_counter() - begin)
 
-    def _fill_mail(self) -> None:
+    def _fill_mail(self) -> list[str]:
         """What modules that have learnt before think of this data, so that learning goes on from there."""
-        known = self.engine.fitted
+        known = {*fitted(self.graph), *self.view.frozen}
+        sent = []
         for name in self.engine.order():
-            if (name in known or name in self.view.frozen) and self.engine.mail.ready(name):
+            if name in known and self.engine.mail.ready(name):
                 self.engine.send(name)
+                sent.append(name)
+        return sent
 
     def _round(self, stages: Iterable[Stage]) -> None:
         begin = time.perf_counter()

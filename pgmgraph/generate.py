@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pgmgraph.engine import Engine, silent
+from pgmgraph.engine import Engine, require_fitted, silent
 from pgmgraph.errors import DataError, UnknownNameError, suggestion
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.infer import settle
-from pgmgraph.messages import Belief, Categorical, Gaussian, Message, Point
+from pgmgraph.messages import Belief, Categorical, CategoricalPotential, Gaussian, Message, Point
 from pgmgraph.observation import Observation, Values
 from pgmgraph.ports import OutPort
 from pgmgraph.randomness import seed_of, seeded
@@ -72,9 +72,9 @@ def generate(
     """
     if n < 1:
         raise DataError(f"Expected n of at least 1; got {n}.")
+    require_fitted(graph)
     values = {name: _value(graph, name, value, n) for name, value in (clamped or {}).items()}
     engine = Engine(graph, None, seed=seed, device="auto", executor=executor, watcher=silent)
-    engine.require_fitted()
     order = graph.bottom_up()
     _explain(engine, order, values)
     return Drawn(_descend(engine, order, values, n))
@@ -122,15 +122,19 @@ def _explain(engine: Engine, order: Sequence[str], values: Mapping[str, Tensor])
     for name, value in values.items():
         port = graph.variables[name]
         variable = f"{name}.{port.name}" if isinstance(port.node, Observation) else name
-        engine.mail.clamp(variable, _message(port, value, _states(graph, name, port)))
+        # An observation knows how its values are scaled.
+        seen = port.node.replaced(value, name).point if isinstance(port.node, Observation) else None
+        held_above = any(wire.held_by_parent for wire in graph.wires if wire.variable == variable)
+        engine.mail.clamp(variable, seen or _message(port, value, _states(graph, name, port), held_above))
     above = [name for name in order if not any(variable.startswith(f"{name}.") for variable in values)]
     settle(engine, above, rounds=50)
 
 
-def _message(port: OutPort, value: Tensor, states: int | None) -> Message:
+def _message(port: OutPort, value: Tensor, states: int | None, held_above: bool) -> Message:
     belief = port.declaration.belief
     if states is not None:
-        return Categorical(torch.nn.functional.one_hot(value.long(), states).double())
+        certain = torch.nn.functional.one_hot(value.long(), states).double()
+        return CategoricalPotential(certain.log()) if held_above else Categorical(certain)
     if belief is Gaussian:
         return Gaussian(value.float(), torch.zeros_like(value.float()))
     return Point(value)

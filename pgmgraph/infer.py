@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pgmgraph.engine import Data, Engine, silent
+from pgmgraph.engine import Data, Engine, require_fitted, silent
 from pgmgraph.errors import UnknownNameError, suggestion
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
@@ -49,8 +49,8 @@ def infer(
         NotFittedError: a module has learnt nothing yet.
         UnknownNameError, DataError, ShapeError: the data do not fit the graph.
     """
+    require_fitted(graph)  # before an engine sets modules up, which is for `fit` to do
     engine = Engine(graph, _complete(graph, data), seed=seed, device="auto", executor=executor, watcher=silent)
-    engine.require_fitted()
     wanted = [(name, *_explainer(graph, name)) for name in predict]
     settle(engine, engine.order(), rounds)
     found = dict(engine.mail.beliefs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgmgraph.engine import Engine, ModuleReport
@@ -38,14 +38,15 @@ class Ledger:
 
     Args:
         engine: what evaluates the terms.
+        sent: the modules whose messages lie in the mail already.
         strict: whether a fall of F raises instead of warning.
     """
 
-    def __init__(self, engine: Engine, strict: bool) -> None:
+    def __init__(self, engine: Engine, sent: Iterable[str], strict: bool) -> None:
         self._engine = engine
         self._strict = strict
         self._terms: dict[str, OwnTerms | None] = {}
-        self._updated: set[str] = set(engine.fitted)
+        self._updated: set[str] = set(sent)
         if self._complete:
             self._refresh(list(engine.graph.modules), {})
 
@@ -82,13 +83,10 @@ class Ledger:
         return [name for name in graph.modules if name in names or name in sees_new]
 
     def _refresh(self, names: Sequence[str], own: Mapping[str, OwnTerms]) -> None:
-        # A module that reports its terms as it sends is not asked again: nobody else can change them.
-        asked = [name for name in names if name not in own and not self._reports_itself(name)]
-        self._terms.update(self._engine.evaluate(asked))
+        # Where a module reports its terms as it sends, and others change a belief that it sees, its terms
+        # are not known until it sends again: it has no `elbo` to ask.
+        self._terms.update(self._engine.evaluate([name for name in names if name not in own]))
         self._terms.update(own)
-
-    def _reports_itself(self, name: str) -> bool:
-        return self._terms.get(name) is not None and not hasattr(self._engine.graph.modules[name], "elbo")
 
     def _police(self, reports: Sequence[ModuleReport], before: Mapping[str, OwnTerms | None]) -> None:
         after = [self._terms[name] for name in before]

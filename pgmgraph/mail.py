@@ -10,7 +10,7 @@ from pgmgraph.messages import Message, MessageType, convertible
 from pgmgraph.module import Module, Outbox
 from pgmgraph.observation import Observation
 from pgmgraph.plates import Delivery, Parcel
-from pgmgraph.ports import Ins, Out
+from pgmgraph.ports import In, Ins, Out
 from pgmgraph.wires import Wire
 
 
@@ -75,24 +75,30 @@ class Mail:
         return self._forward.get(variable)
 
     def ready(self, name: str) -> bool:
-        """Whether a message lies at every wired In port of a module."""
-        return all(wire.variable in self._forward for wire in self._below[name])
+        """Whether a message lies at every wired In port of a module that needs one, and at one at least."""
+        wires = self._below[name]
+        lacking = [wire for wire in wires if wire.variable not in self._forward]
+        return not any(self._needed(wire) for wire in lacking) and (not wires or len(lacking) < len(wires))
 
     def letters(self, name: str) -> dict[str, Delivery]:
         """The messages at a module's ports.
 
         Raises:
-            ScheduleError: nothing has come yet on a wire below.
+            ScheduleError: nothing has come yet on a wire below, at a port that is not optional.
         """
         for wire in self._below[name]:
-            if wire.variable not in self._forward:
+            if wire.variable not in self._forward and self._needed(wire):
                 raise ScheduleError(
                     f"{name} would be updated without a message at {wire.target}: {wire.child} has sent nothing yet. "
                     f"Put {wire.child!r} before {name!r} in the schedule.",
                     name,
                     wire.child,
                 )
-        forward = {wire: Parcel(self._forward[wire.variable], wire.forward, wire.via) for wire in self._below[name]}
+        forward = {
+            wire: Parcel(self._forward[wire.variable], wire.forward, wire.via)
+            for wire in self._below[name]
+            if wire.variable in self._forward
+        }
         mail = self._sorted(name, forward)
         for port, _ in self._modules[name].outs():
             back = [
@@ -107,7 +113,9 @@ class Mail:
         """The beliefs about the variables at a module's ports."""
         below = {}
         for wire in self._below[name]:
-            belief = self._believed[wire.variable]
+            belief = self._believed.get(wire.variable)
+            if belief is None:
+                continue  # an optional port that nothing has come to
             wanted = type(belief) if wire.held_by_parent else wire.forward
             below[wire] = Parcel(belief, wanted, wire.via)
         mail = self._sorted(name, below)
@@ -136,7 +144,7 @@ class Mail:
         for port, declaration in module.outs():
             changed |= self._deliver_forward(name, port, declaration, outbox)
         for wire in self._below[name]:
-            if wire.sends_back or wire.held_by_parent:
+            if wire.variable in self._forward and (wire.sends_back or wire.held_by_parent):
                 changed |= self._deliver_back(module, wire, outbox)
         return changed
 
@@ -163,6 +171,10 @@ class Mail:
             return set()
         self._believed[wire.variable] = message
         return {wire.variable}
+
+    def _needed(self, wire: Wire) -> bool:
+        port = self._modules[wire.parent].ports[wire.into]
+        return not (isinstance(port, In | Ins) and port.optional)
 
     def _sorted(self, name: str, parcels: Mapping[Wire, Parcel]) -> dict[str, Delivery]:
         mail: dict[str, Delivery] = {}

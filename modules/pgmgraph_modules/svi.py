@@ -54,6 +54,13 @@ class PotentialPrior(TorchDistribution):
         self.potential = potential
         super().__init__(torch.Size([len(potential)]), torch.Size(potential.event_shape), validate_args=False)
 
+    def expand(self, batch_shape: Sequence[int], _instance: None = None) -> TorchDistribution:
+        """Itself, where the shape is its own: the wrapper that a plate would put around it hides the analytic KL."""
+        if tuple(batch_shape) == tuple(self.batch_shape):
+            return self
+        expanded: TorchDistribution = super().expand(batch_shape, _instance)
+        return expanded
+
     def log_prob(self, value: Tensor) -> Tensor:
         """The potential at `value`, (..., n, D) to (..., n)."""
         potential = self.potential

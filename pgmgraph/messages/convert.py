@@ -22,7 +22,8 @@ _LOSSY: dict[tuple[MessageType, MessageType, str], _Conversion] = {}
 
 def _point_to_gaussian(message: Message) -> Message:
     assert isinstance(message, Point)
-    value = message.value if message.value.is_floating_point() else message.to(dtype=torch.get_default_dtype()).value
+    floating = message.value.is_floating_point()
+    value = message.to(dtype=message.value.dtype if floating else torch.get_default_dtype()).value
     return Gaussian(value, torch.zeros_like(value), missing=message.missing)
 
 

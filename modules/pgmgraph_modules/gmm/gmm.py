@@ -23,6 +23,7 @@ from pgmgraph import (
     Outbox,
     PooledGaussianPotential,
 )
+from pgmgraph_modules.gmm import pyro_model
 from pgmgraph_modules.gmm.moments import Layout
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
@@ -149,7 +150,7 @@ class GMM(Module):
     def statistics(self, x: Gaussian, c: Categorical | None) -> Tensor:
         """Responsibilities' products with the moments, (K, columns): an E step, or the parent's belief."""
         moments = self._moments(x)
-        return self._responsibilities(moments, c).T @ moments
+        return self._responsibilities(moments, c) @ moments.T
 
     def learn(self, total: Tensor) -> None:
         """The M step."""
@@ -158,18 +159,19 @@ class GMM(Module):
     def send(self, x: Gaussian, c: Categorical | None) -> Outbox:
         """The expected natural parameters to x; to c, the belief or the log-likelihoods."""
         moments = self._moments(x)
-        responsibilities = self._responsibilities(moments, c)
+        responsibilities = self._responsibilities(moments, c).T.contiguous()
         back = self._message_to_x(responsibilities)
         if self._owns_c:
             return Outbox(x=back, c=Categorical(responsibilities))
-        return Outbox(x=back, c=CategoricalPotential(self._posterior().log_likelihoods(moments, self._layout())))
+        likelihoods = self._posterior().log_likelihoods(moments, self._layout())
+        return Outbox(x=back, c=CategoricalPotential(likelihoods.T.contiguous()))
 
     def elbo(self, x: Gaussian, c: Categorical) -> Mapping[str, Tensor]:
         """E log p(x | c) and, where c is the mixture's own, E log p(c) and H[q(c)]; less the KL of the parameters."""
         posterior, prior = self._posterior(), self._prior()
         likelihoods = posterior.log_likelihoods(self._moments(x), self._layout())
         terms = {
-            "log p(x|c)": (c.probs * likelihoods).sum(1),
+            "log p(x|c)": (c.probs.T * likelihoods).sum(0),
             "-KL components": -posterior.divergence_of_components(prior),
         }
         if self._owns_c:
@@ -177,6 +179,15 @@ class GMM(Module):
             terms["H[c]"] = c.entropy()
             terms["-KL weights"] = -posterior.divergence_of_weights(prior)
         return terms
+
+    def model(self, n: int, x: Tensor | None = None) -> None:
+        """The mixture as a Pyro model of n items, for any other inference; x (n, D) where it is observed."""
+        observed = None if x is None else x - self._layout().centre
+        pyro_model.model(self._prior(), self._layout(), n, observed)
+
+    def guide(self, x: Gaussian, c: Categorical) -> None:
+        """What the mixture believes, as a Pyro guide of that model, given beliefs about x and c."""
+        pyro_model.guide(self._posterior(), self._layout(), x, c)
 
     def sample(self, n: int, c: Tensor | None) -> dict[str, Tensor]:
         """Draw components from the posterior mean of the weights, and vectors from the posterior predictive."""
@@ -264,12 +275,12 @@ class GMM(Module):
         return self._laid_out[1]
 
     def _responsibilities(self, moments: Tensor, c: Categorical | None) -> Tensor:
-        """q(c), (n, K): what the parent believes, or the mixture's own E step."""
+        """q(c), (K, n): what the parent believes, or the mixture's own E step."""
         if c is not None:
-            return c.probs
+            return c.probs.T
         posterior = self._posterior()
-        joint = posterior.log_likelihoods(moments, self._layout()).add_(posterior.expected_log_weights())
-        return torch.softmax(joint, 1)
+        joint = posterior.log_likelihoods(moments, self._layout())
+        return torch.softmax(joint.add_(posterior.expected_log_weights()[:, None]), 0)
 
     def _message_to_x(self, responsibilities: Tensor) -> PooledGaussianPotential:
         posterior, centre = self._posterior(), self._layout().centre

@@ -31,36 +31,36 @@ class Layout:
         self.columns = 1 + dimensions + (len(self._rows) if full else dimensions)
 
     def moments(self, belief: Gaussian) -> Tensor:
-        """1, E[z], E[z z'] of each item, (n, columns)."""
-        mean = belief.mean - self.centre
-        moments = mean.new_empty(len(mean), self.columns)
-        moments[:, 0] = 1.0
-        moments[:, 1 : 1 + self.dimensions] = mean
-        second = moments[:, 1 + self.dimensions :]
+        """1, E[z], E[z z'] of each item, (columns, n): each moment's items lie together, for speed."""
+        mean = (belief.mean - self.centre).T.contiguous()
+        moments = mean.new_empty(self.columns, len(belief))
+        moments[0] = 1.0
+        moments[1 : 1 + self.dimensions] = mean
+        second = moments[1 + self.dimensions :]
         if not self.full:
-            second.copy_(mean.square() + belief.marginal_variance())
+            torch.add(mean.square(), belief.marginal_variance().T, out=second)
             return moments
         # Row i of the lower triangle is z_i times the first i + 1 coordinates: a copy, no gather.
         begin = 0
         for row in range(self.dimensions):
-            part = second[:, begin : begin + row + 1]
-            torch.mul(mean[:, : row + 1], mean[:, row, None], out=part)
+            part = second[begin : begin + row + 1]
+            torch.mul(mean[: row + 1], mean[row], out=part)
             if belief.is_diagonal:
-                part[:, row] += belief.variance[:, row]
+                part[row] += belief.variance[:, row]
             else:
-                part += belief.variance[:, row, : row + 1]
+                part += belief.variance[:, row, : row + 1].T
             begin += row + 1
         return moments
 
     def coefficients(self, shift: Tensor, precision: Tensor, log_scale: Tensor) -> Tensor:
-        """Natural parameters as a matrix C with moments @ C = expected log-likelihoods, (columns, K)."""
+        """Natural parameters as a matrix C with C @ moments = expected log-likelihoods, (K, columns)."""
         k = len(log_scale)
         if self.full:
             halves = -0.5 * precision.reshape(k, self.dimensions, self.dimensions)[:, self._rows, self._columns]
             second = halves * torch.where(self._rows == self._columns, 1.0, 2.0).to(halves)
         else:
             second = -0.5 * precision.reshape(k, self.dimensions)
-        return torch.cat([log_scale[:, None], shift.reshape(k, -1), second], 1).T
+        return torch.cat([log_scale[:, None], shift.reshape(k, -1), second], 1)
 
     def sums(self, statistics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Responsibilities' products with the moments, (K, columns), as sums of r, r z and r z z'."""

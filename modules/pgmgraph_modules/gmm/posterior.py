@@ -31,8 +31,8 @@ class Posterior:
         return Posterior(self.concentration + counts, self.components.updated(counts, first, second))
 
     def log_likelihoods(self, moments: Tensor, layout: Layout) -> Tensor:
-        """E[log N(z_n | mu_k, Lambda_k)] under the belief about z_n too, (n, K)."""
-        return moments @ layout.coefficients(*self.components.natural())
+        """E[log N(z_n | mu_k, Lambda_k)] under the belief about z_n too, (K, n)."""
+        return layout.coefficients(*self.components.natural()) @ moments
 
     def divergence_of_weights(self, prior: Posterior) -> Tensor:
         """KL of the Dirichlet posterior from its prior, ()."""
@@ -56,8 +56,8 @@ def step(posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout
     Returns:
         The new posterior, and the bound before the step (at the responsibilities that are best for it).
     """
-    joint = posterior.log_likelihoods(moments, layout).add_(posterior.expected_log_weights())
-    evidence = torch.logsumexp(joint, 1)
+    joint = posterior.log_likelihoods(moments, layout).add_(posterior.expected_log_weights()[:, None])
+    evidence = torch.logsumexp(joint, 0)
     divergence = posterior.divergence_of_weights(prior) + posterior.divergence_of_components(prior)
-    responsibilities = joint.sub_(evidence[:, None]).exp_()
-    return prior.updated(responsibilities.T @ moments, layout), float(evidence.sum() - divergence)
+    responsibilities = joint.sub_(evidence).exp_()
+    return prior.updated(responsibilities @ moments.T, layout), float(evidence.sum() - divergence)

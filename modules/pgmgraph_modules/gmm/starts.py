@@ -12,6 +12,7 @@ from pgmgraph_modules.gmm.posterior import Posterior, step
 
 _ITERATIONS = 200
 _STANDSTILL = 1e-7
+_ALIKE = 1e-6
 
 
 def best_start(
@@ -24,7 +25,7 @@ def best_start(
 
     Args:
         means: (n, D), the items' means, centred.
-        moments: (n, columns), the same items' moments.
+        moments: (columns, n), the same items' moments.
         prior: the prior.
         layout: of the moments.
         components: K.
@@ -35,15 +36,19 @@ def best_start(
     """
     # In an order that the rows themselves give, a permuted plate starts the same way.
     points = means[_canonical_order(means)].cpu().numpy()
-    candidates = []
+    best: tuple[Posterior, float] | None = None
     for number in range(starts):
         seed = int(torch.randint(2**31, ()))
         centres = _centres(points, components, seed, refine=number % 2 == 0).to(means)
         nearest = torch.cdist(means, centres).argmin(1)
         responsibilities = torch.nn.functional.one_hot(nearest, components).to(means)
-        posterior = prior.updated(responsibilities.T @ moments, layout)
-        candidates.append(_converged(posterior, prior, moments, layout))
-    return max(candidates, key=lambda candidate: candidate[1])
+        posterior = prior.updated(responsibilities.T @ moments.T, layout)
+        posterior, bound = _converged(posterior, prior, moments, layout)
+        # Starts that end alike differ in rounding and in their components' numbers: the first one counts.
+        if best is None or bound > best[1] + _ALIKE * abs(best[1]):
+            best = posterior, bound
+    assert best is not None
+    return best
 
 
 def _canonical_order(means: Tensor) -> Tensor:

@@ -1,0 +1,211 @@
+"""What the benchmarks share: the command line, alternating measurement, images, and the report that they write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships neither types nor stubs
+
+from pgmgraph.datasets import load_bundled_digits, load_mnist
+from pgmgraph.errors import DataFileError
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asked for."""
+
+    quick: bool
+    threads: int
+    output: Path
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """How long one run took: on the clock, and of the processor's time, which other processes disturb less."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Two ways to do one thing, measured in turns.
+
+    Attributes:
+        case: what was done.
+        ours, other: medians, in milliseconds on the clock.
+        ratio: the median over turns of ours / other on the clock.
+        low, high: the quartiles of the same.
+        cpu_ratio: as `ratio`, in processor time.
+        target: the ratio aimed at, at most; None where the row is there for information.
+        turns: how many pairs were measured.
+        extra: further columns of this benchmark.
+    """
+
+    case: str
+    ours: float
+    other: float
+    ratio: float
+    low: float
+    high: float
+    cpu_ratio: float
+    target: float | None
+    turns: int
+    extra: Mapping[str, float | bool] = field(default_factory=dict)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target was met; None without one."""
+        return None if self.target is None else self.ratio <= self.target
+
+
+def settings(description: str) -> Settings:
+    """Read the command line, and hold torch and the BLAS libraries to the number of threads."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes and few turns: a test that it runs")
+    parser.add_argument("--threads", type=int, default=1, help="threads that each side may use (default: 1)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    threadpool_limits(given.threads)
+    return Settings(given.quick, given.threads, given.output)
+
+
+def timed(run: Callable[[], object]) -> Seconds:
+    """How long one run takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def alternating(sides: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[Seconds]]:
+    """Run the sides in turns, each once for warmth first; every other turn runs them in the reverse order."""
+    for run in sides.values():
+        run()
+    times: dict[str, list[Seconds]] = {name: [] for name in sides}
+    for turn in range(turns):
+        for name in list(sides)[:: 1 if turn % 2 == 0 else -1]:
+            times[name].append(timed(sides[name]))
+    return times
+
+
+def compare(
+    case: str,
+    ours: Sequence[Seconds],
+    other: Sequence[Seconds],
+    target: float | None = None,
+    extra: Mapping[str, float | bool] | None = None,
+) -> Row:
+    """A row from the times of both sides, turn by turn."""
+    ratios = [mine.wall / theirs.wall for mine, theirs in zip(ours, other, strict=True)]
+    low, _, high = quantiles(ratios, n=4)
+    return Row(
+        case=case,
+        ours=1e3 * median(seconds.wall for seconds in ours),
+        other=1e3 * median(seconds.wall for seconds in other),
+        ratio=median(ratios),
+        low=low,
+        high=high,
+        cpu_ratio=median(mine.cpu / theirs.cpu for mine, theirs in zip(ours, other, strict=True)),
+        target=target,
+        turns=len(ratios),
+        extra=extra or {},
+    )
+
+
+def images(n: int) -> tuple[str, NDArray[np.uint8]]:
+    """The first n images of MNIST, (n, 784), or the bundled digits at MNIST's size, repeated; and their name."""
+    try:
+        digits, name = load_mnist(download=False).train_images, "MNIST"
+    except DataFileError:
+        small = load_bundled_digits().train_images.reshape(-1, 8, 8)
+        large = small.repeat(3, axis=1).repeat(3, axis=2)
+        digits = np.pad(large, ((0, 0), (2, 2), (2, 2))).reshape(len(small), -1)
+        name = "bundled digits, enlarged to 28 x 28"
+    return name, np.ascontiguousarray(np.resize(digits, (n, digits.shape[1])))
+
+
+def write(
+    name: str, title: str, sides: tuple[str, str], rows: Sequence[Row], notes: Sequence[str], settings: Settings
+) -> None:
+    """Write `name`.json and `name`.md into the output folder, and print the table.
+
+    Args:
+        name: of the benchmark.
+        title: what is compared, in a line.
+        sides: what is written above the times: ours, then the other.
+        rows: the measurements.
+        notes: what each side does, and whatever else a reader must know.
+        settings: of this run.
+    """
+    facts = _machine(settings)
+    content = {
+        "benchmark": name,
+        "title": title,
+        "sides": {"ours": sides[0], "other": sides[1]},
+        "quick": settings.quick,
+        "machine": facts,
+        "rows": [{**asdict(row), "met": row.met} for row in rows],
+        "notes": list(notes),
+    }
+    table = _table(sides, rows)
+    lines = [f"# {title}", "", *table, "", *(f"- {note}" for note in notes)]
+    lines.append(f"- Machine: {', '.join(f'{key} {value}' for key, value in facts.items())}.")
+    if settings.quick:
+        lines.append("- A quick run, which shows that the benchmark runs and measures nothing.")
+    settings.output.mkdir(parents=True, exist_ok=True)
+    (settings.output / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (settings.output / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def _machine(settings: Settings) -> dict[str, str | int]:
+    return {
+        "cpus": os.cpu_count() or 1,
+        "threads": settings.threads,
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pyro": version("pyro-ppl"),
+        "scikit-learn": version("scikit-learn"),
+    }
+
+
+def _table(sides: tuple[str, str], rows: Sequence[Row]) -> list[str]:
+    extra = list(dict.fromkeys(column for row in rows for column in row.extra))
+    header = ["case", f"{sides[0]}, ms", f"{sides[1]}, ms", "ratio", "quartiles", "in CPU time", "target", *extra]
+    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+    for row in rows:
+        target = "" if row.target is None else f"{row.target:.2f}: {'met' if row.met else 'missed'}"
+        cells = [row.case, f"{row.ours:.1f}", f"{row.other:.1f}", f"{row.ratio:.3f}"]
+        cells += [f"{row.low:.3f} to {row.high:.3f}", f"{row.cpu_ratio:.3f}", target]
+        lines.append(_line([*cells, *(_cell(row.extra.get(column)) for column in extra)]))
+    return lines
+
+
+def _cell(value: float | bool | None) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return f"{value:.3g}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

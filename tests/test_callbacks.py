@@ -1,0 +1,44 @@
+"""The progress display away from a terminal: a line a round."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from pgmgraph import ModelGraph, Observation, ProgressDisplay, Scores, fit
+from pgmgraph_modules.gmm import GMM
+from tests.toys import blobs
+
+
+def shown(terminal: bool, columns: tuple[str, ...] = ("accuracy",)) -> str:
+    values, labels = blobs(30)
+    data, gmm = Observation(values), GMM(3, starts=1)
+    graph = ModelGraph(data=data, gmm=gmm)
+    graph.connect(data.value, gmm.x)
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=120, color_system=None)
+    fit(graph, rounds=3, callbacks=[Scores(gmm.c, labels), ProgressDisplay("blobs", columns, console)])
+    return out.getvalue()
+
+
+def test_a_line_a_round() -> None:
+    lines = shown(terminal=False).splitlines()
+    assert len(lines) == 3
+    for number, line in enumerate(lines, 1):
+        assert line.startswith(f"blobs: round {number}/3  F -")
+        assert "accuracy 1.000" in line
+    assert lines[0].endswith("s left")
+    assert lines[2].endswith(" s")
+    assert "left" not in lines[2]
+
+
+def test_columns_that_are_asked_for() -> None:
+    assert "nmi 1.000  ari 1.000" in shown(terminal=False, columns=("nmi", "ari"))
+    assert "accuracy" not in shown(terminal=False, columns=("nmi",))
+
+
+def test_a_terminal_shows_a_bar_that_ends_full() -> None:
+    text = shown(terminal=True)
+    assert "round 3/3" in text
+    assert "blobs: round" not in text
