@@ -14,7 +14,7 @@ from pgmgraph.executors import Call, Executor, OwnTerms, ProgressWatcher, Serial
 from pgmgraph.graph import ModelGraph
 from pgmgraph.mail import Mail
 from pgmgraph.messages import Message
-from pgmgraph.module import Context, Guarantee, learns
+from pgmgraph.module import Context, Guarantee, has, learns
 from pgmgraph.observation import Observation, Values
 from pgmgraph.plates import Delivery
 from pgmgraph.randomness import seed_of
@@ -63,6 +63,8 @@ class Engine:
         for name in frozen:
             if name not in graph.modules:
                 raise UnknownNameError(f"Cannot freeze {name!r}, no module.{suggestion(name, graph.modules)}", name)
+            if has(graph.modules[name], "start") and not graph.calls[name]:
+                raise NotFittedError(f"Cannot freeze {name!r}: it starts from data, and has seen none yet.", name)
         self.graph = graph
         self._frozen = frozenset(frozen)
         self.seed = seed

@@ -43,11 +43,14 @@ class Scores:
         variable: the port that exposes the variable, such as `gmm.c`.
         labels: (N,) integers, one an item of the plate.
         prefix: put before the columns' names, to tell two of them apart.
+
+    Raises:
+        DataError: labels that are no integers.
     """
 
     def __init__(self, variable: OutPort, labels: Values, prefix: str = "") -> None:
         self.variable = variable
-        self.labels: Integers = np.asarray(labels).astype(np.int64)
+        self.labels = _integers(labels)
         self.prefix = prefix
 
     def score(self, graph: ModelGraph, beliefs: Mapping[str, Message]) -> dict[str, float]:
@@ -75,3 +78,13 @@ class Scores:
             f"{self.prefix}nmi": float(normalized_mutual_info_score(labels, clusters)),
             f"{self.prefix}ari": float(adjusted_rand_score(labels, clusters)),
         }
+
+
+def _integers(labels: Values) -> Integers:
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "biuf" or not np.array_equal(array, np.trunc(array.astype(float))):
+        raise DataError(
+            f"Expected labels as one integer for each item; got {array.dtype} of shape {array.shape}. "
+            "For words: np.unique(words, return_inverse=True)[1]."
+        )
+    return array.astype(np.int64)

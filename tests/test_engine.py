@@ -39,7 +39,7 @@ def test_an_update_reports_and_delivers() -> None:
     assert set(terms["noisy"].values) == {"log p(y|z)", "H[z]"}
 
 
-def test_who_has_learnt() -> None:
+def test_who_has_learnt():
     graph = chain()
     sink = Sink()
     graph.add("sink", sink)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from pgmgraph import Categorical, Gaussian, ModelGraph, Observation, fit, generate, infer
-from pgmgraph.errors import DivergedError
+from pgmgraph import Categorical, Gaussian, Guarantee, ModelGraph, Observation, fit, generate, infer
+from pgmgraph.errors import DivergedError, NotFittedError
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.vae import VAE
 from tests.refusals import refused
@@ -23,6 +24,7 @@ from tests.toys import (
     Speaking,
     StochasticDrifting,
     Walk,
+    Weights,
     blobs,
     intensities,
     observed,
@@ -91,7 +93,7 @@ def test_another_seed_gives_another_result() -> None:
     assert not same(states(one), states(other))
 
 
-def test_an_unrelated_module_disturbs_nobody() -> None:
+def test_an_unrelated_module_disturbs_nobody():
     alone, together = vae_mixture(), ModelGraph()
     more, walk, extra = observed(n=9), Walk(), VAE(2, hidden=(3,), likelihood="gaussian")
     second = vae_mixture()
@@ -113,7 +115,7 @@ def test_an_unrelated_module_disturbs_nobody() -> None:
     assert not terms or {name: terms[-1][name] for name in last} == last
 
 
-def test_nobody_elses_generators_are_touched() -> None:
+def test_nobody_elses_generators_are_touched():
     graph = vae_mixture()
     graph.add("walk", walk := Walk())
     graph.connect(graph.observations["pixels"].value, walk.x)
@@ -203,7 +205,7 @@ def test_a_message_that_turns_nan_stops_the_run() -> None:
     assert same(states(graph), before)
 
 
-def test_a_vae_whose_learning_rate_is_absurd_is_put_back() -> None:
+def test_a_vae_whose_learning_rate_is_absurd_is_put_back():
     graph = vae_mixture()
     fit(graph, rounds=1)
     before = copy.deepcopy(states(graph))
@@ -260,6 +262,26 @@ def test_frozen_modules_do_not_change_and_send_all_the_same() -> None:
     assert isinstance(result.beliefs["vae.z"], Gaussian)
 
 
+def test_what_starts_from_data_is_not_frozen_before_it_has_seen_any():
+    graph = mixture()
+    with refused(NotFittedError, "Cannot freeze 'gmm'", "starts from data"):
+        fit(graph, frozen=["gmm"])
+    assert not hasattr(graph.modules["gmm"], "context")
+    images = vae_mixture()
+    result = fit(images, frozen=["vae"])  # an encoder sends without having learnt
+    assert images.modules["vae"].context.updates == 0
+    assert result.history["F"][-1] is not None
+
+
+def test_a_mixture_whose_parent_comes_later():
+    graph = mixture()
+    alone = fit(graph, rounds=2).trace[-1]
+    graph.add("weights", weights := Weights())
+    graph.connect(graph.modules["gmm"].c, weights.c)
+    joint = fit(graph, rounds=2, strict=True).trace[-1]
+    assert set(joint.terms["gmm"]) == {"log p(x|c)", "-KL components"} < set(alone.terms["gmm"])
+
+
 def test_all_rounds_without_tol() -> None:
     result = fit(mixture(), rounds=4)
     assert (result.rounds, result.reason) == (4, "rounds")
@@ -273,7 +295,7 @@ def test_a_mixture_converges(patience: int) -> None:
     assert result.reason == "converged"
     assert result.rounds < 60
     f = [value for value in result.history["F"] if value is not None]
-    rises = [abs(after - before) / abs(after) for before, after in zip(f, f[1:], strict=False)]
+    rises = [abs(after - before) / abs(after) for before, after in pairwise(f)]
     assert all(rise <= 1e-6 for rise in rises[-patience:])
     assert len(rises) == patience or not all(rise <= 1e-6 for rise in rises[-patience - 1 :])
 
@@ -287,14 +309,14 @@ def test_a_fall_is_never_convergence() -> None:
 
 def test_without_a_guarantee_nothing_stops_early() -> None:
     class Promising(Centre):
-        guarantee = "none"
+        guarantee: Guarantee = "none"
 
     assert fit(chain(), rounds=30, tol=1.0, patience=2).reason == "converged"
     assert fit(chain(Promising()), rounds=30, tol=1.0, patience=2).rounds == 30
     assert fit(vae_mixture(kl_weight=0.5), rounds=4, tol=10.0, patience=1).rounds == 4
 
 
-def test_a_fit_on_other_data_goes_on_from_what_was_learnt() -> None:
+def test_a_fit_on_other_data_goes_on_from_what_was_learnt():
     graph = mixture()
     fit(graph, rounds=5)
     before = graph.modules["gmm"].means.clone()
@@ -304,7 +326,7 @@ def test_a_fit_on_other_data_goes_on_from_what_was_learnt() -> None:
     torch.testing.assert_close(graph.modules["gmm"].means, before, atol=1.0, rtol=0)  # labels have not jumped
 
 
-def test_one_minibatch_or_many_learn_the_same() -> None:
+def test_one_minibatch_or_many_learn_the_same():
     whole, pieces = chain(), chain()
     for module in pieces.modules.values():
         module.at_once = 5

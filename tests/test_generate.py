@@ -48,7 +48,7 @@ def test_the_same_seed_draws_the_same(images: ModelGraph) -> None:
     assert not torch.equal(first["vae.z"], other["vae.z"])
 
 
-def test_frequencies_and_means_are_the_models(mixture: ModelGraph) -> None:
+def test_frequencies_and_means_are_the_models(mixture):
     gmm = mixture.modules["gmm"]
     drawn = generate(mixture, n=6000)
     shares = torch.bincount(drawn["gmm.c"], minlength=3) / 6000
@@ -57,7 +57,7 @@ def test_frequencies_and_means_are_the_models(mixture: ModelGraph) -> None:
         torch.testing.assert_close(drawn["data"][drawn["gmm.c"] == k].mean(0), gmm.means[k], atol=0.2, rtol=0)
 
 
-def test_a_clamped_component_is_what_is_drawn_from(mixture: ModelGraph) -> None:
+def test_a_clamped_component_is_what_is_drawn_from(mixture):
     gmm = mixture.modules["gmm"]
     drawn = generate(mixture, {"gmm.c": 2}, n=2000)
     assert (drawn["gmm.c"] == 2).all()
@@ -76,7 +76,7 @@ def test_a_clamped_vector_is_explained_and_decoded(images: ModelGraph) -> None:
     assert torch.equal(generate(images, {"vae.z": rows.tolist()}, n=4)["vae.z"], rows)
 
 
-def test_clamped_data_are_explained_upwards(mixture: ModelGraph) -> None:
+def test_clamped_data_are_explained_upwards(mixture):
     gmm = mixture.modules["gmm"]
     drawn = generate(mixture, {"data": gmm.means}, n=3)
     assert drawn["gmm.c"].tolist() == [0, 1, 2]

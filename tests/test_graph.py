@@ -30,7 +30,7 @@ def test_a_wire_knows_its_ends_and_its_types() -> None:
     assert second.sends_back
 
 
-def test_a_parent_may_hold_the_variable() -> None:
+def test_a_parent_may_hold_the_variable():
     graph = ModelGraph(data=observed(), gmm=GMM(3), weights=Weights())
     data, gmm, weights = graph.observations["data"], graph.modules["gmm"], graph.modules["weights"]
     graph.connect(data.value, gmm.x)
@@ -114,7 +114,7 @@ def test_a_second_parent_of_a_variable_that_its_parent_holds() -> None:
     assert caught.value.ports == ("gmm.c", "other.c")
 
 
-def test_several_parents_of_a_variable_that_its_child_holds_are_remarked_on() -> None:
+def test_several_parents_of_a_variable_that_its_child_holds_are_remarked_on():
     graph = chain()
     third = Centre()
     graph.add("third", third)
@@ -125,7 +125,7 @@ def test_several_parents_of_a_variable_that_its_child_holds_are_remarked_on() ->
         fit(graph)
 
 
-def test_nodes_must_be_in_the_graph() -> None:
+def test_nodes_must_be_in_the_graph():
     graph, stranger = chain(), Centre()
     with refused(WiringError, "Centre() is not in this graph", "graph.add"):
         graph.connect(graph.modules["noisy"].z, stranger.x)
@@ -194,7 +194,7 @@ def test_a_cycle_is_named() -> None:
     assert set(graph.cycle() or ()) == {"first", "second", "third"}
 
 
-def test_variables_by_name_and_names_by_port() -> None:
+def test_variables_by_name_and_names_by_port():
     graph = chain()
     assert list(graph.variables) == ["data", "noisy.z"]
     assert graph.name_of(graph.modules["noisy"].z) == "noisy.z"

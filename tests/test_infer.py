@@ -59,7 +59,7 @@ def test_rows_of_an_amortised_graph_do_not_depend_on_one_another() -> None:
     torch.testing.assert_close(part["gmm.c"].probs, whole["gmm.c"].probs[5:9])  # type: ignore[attr-defined]
 
 
-def test_nothing_changes_by_it() -> None:
+def test_nothing_changes_by_it():
     graph = vae_mixture()
     fit(graph, rounds=2)
     vae, gmm = graph.modules["vae"], graph.modules["gmm"]
@@ -77,7 +77,7 @@ def test_nothing_changes_by_it() -> None:
     assert torch.equal(again.modules["gmm"].means, other.modules["gmm"].means)
 
 
-def test_before_fit_it_is_refused_and_sets_nothing_up() -> None:
+def test_before_fit_it_is_refused_and_sets_nothing_up():
     graph, other = vae_mixture(), vae_mixture()
     with refused(NotFittedError, "vae has learnt nothing yet", "fit(graph, rounds=...)"):
         infer(graph, seed=3)
@@ -129,7 +129,7 @@ def test_observations_that_are_not_given_are_missing() -> None:
     assert beliefs["high.z"].missing_rows().all()
 
 
-def test_predictions_are_what_the_model_sees() -> None:
+def test_predictions_are_what_the_model_sees():
     graph = chain()
     fit(graph, rounds=3)
     beliefs = infer(graph, predict=["data"])

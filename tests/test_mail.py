@@ -93,7 +93,7 @@ def test_what_is_sent_may_differ_from_what_is_believed() -> None:
     assert lying(mail.believed("centre")["x"]) is belief
 
 
-def test_several_parents_come_as_several_potentials() -> None:
+def test_several_parents_come_as_several_potentials():
     graph, _ = chain()
     second = Centre()
     graph.add("second", second)

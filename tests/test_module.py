@@ -38,7 +38,7 @@ class Sending(Module):
         return Outbox(z=Gaussian(x.value, torch.ones_like(x.value)))
 
 
-def test_arguments_are_compared_with_the_ports() -> None:
+def test_arguments_are_compared_with_the_ports():
     with refused(DefinitionError, "Misspelt.send", "(x, z)", "(x, zz)", "Did you mean 'z'?") as caught:
 
         class Misspelt(Sending):
@@ -141,7 +141,7 @@ def test_what_a_module_can_do() -> None:
     assert not has(Sink(), "sample")
 
 
-def test_what_a_module_lacks_is_refused_by_name() -> None:
+def test_what_a_module_lacks_is_refused_by_name():
     with refused(CapabilityError, "Sink", "'sample'", "to draw", "Write Sink.sample") as caught:
         method(Sink(), "sample", "to draw what lies below it")
     assert (caught.value.module, caught.value.method) == ("Sink", "sample")

@@ -54,7 +54,7 @@ EXPECTED = torch.from_numpy(BASE.sum(0) / (N + 0.01))
 
 
 @pytest.mark.parametrize("kind", ARRAYS)
-def test_arrays_are_taken_and_never_changed(kind: str) -> None:
+def test_arrays_are_taken_and_never_changed(kind):
     array = ARRAYS[kind]()
     before = array.tobytes()
     graph, centre = fitted(Observation(array))
@@ -105,7 +105,7 @@ def test_tensors_are_shared_and_never_changed(dtype: torch.dtype) -> None:
 
 def test_a_tensor_that_requires_grad_keeps_out_of_the_graph_of_gradients() -> None:
     tensor = torch.from_numpy(BASE).double().requires_grad_()
-    graph, centre = fitted(Observation(tensor))
+    _, centre = fitted(Observation(tensor))
     torch.testing.assert_close(centre.mean, EXPECTED)
     assert not centre.mean.requires_grad
     assert tensor.grad is None
@@ -155,7 +155,7 @@ def test_an_empty_array_is_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_nan_and_infinity_are_named_by_row(value: float, dtype: type) -> None:
+def test_nan_and_infinity_are_named_by_row(value, dtype):
     array = BASE.astype(dtype)
     array[[3, 11], [0, 2]] = value
     with refused(DataError, "NaN or infinity in 2 of 24 rows: 3, 11.", "missing=") as caught:

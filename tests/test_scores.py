@@ -89,6 +89,13 @@ def test_there_are_as_many_labels_as_items() -> None:
         fit(graph, callbacks=[Scores(gmm.c, labels[1:])])
 
 
+@pytest.mark.parametrize("labels", [["cat"] * 45, np.full(45, 0.5), np.full(45, np.nan), np.zeros((45, 1), dtype=int)])
+def test_labels_are_integers(labels):
+    _, gmm, _ = mixture()
+    with refused(DataError, "one integer for each item", "of shape (45", "return_inverse"):
+        Scores(gmm.c, labels)
+
+
 def test_only_discrete_beliefs_are_scored() -> None:
     data, noisy = observed(), Noisy()
     graph = ModelGraph(data=data, noisy=noisy)

@@ -17,6 +17,7 @@ from pgmgraph import (
     Context,
     Gaussian,
     GaussianPotential,
+    Guarantee,
     In,
     Ins,
     Module,
@@ -35,7 +36,7 @@ class Centre(Module):
     """x_n ~ N(mu, I), mu ~ N(0, 100 I): conjugate, so q(mu) = N(mean, variance I) is exact given q(x)."""
 
     x = In(Gaussian, back=GaussianPotential)
-    guarantee = "exact"
+    guarantee: Guarantee = "exact"
     dtype = torch.float64
 
     def setup(self, context: Context) -> None:
@@ -86,7 +87,7 @@ class Drifting(Centre):
 class StochasticDrifting(Drifting):
     """Walks away too, and says that its steps are stochastic."""
 
-    guarantee = "stochastic"
+    guarantee: Guarantee = "stochastic"
 
 
 class Noisy(Module):
@@ -94,7 +95,7 @@ class Noisy(Module):
 
     y = In(Point)
     z = Out(Gaussian, back=GaussianPotential)
-    guarantee = "exact"
+    guarantee: Guarantee = "exact"
     dtype = torch.float64
 
     def __init__(self, noise: float = 0.5, learn_shift: bool = True) -> None:
@@ -153,7 +154,7 @@ class Weights(Module):
     """c_n ~ Categorical(weights), point estimates: a parent that holds c."""
 
     c = In(CategoricalPotential, back=Categorical)
-    guarantee = "exact"
+    guarantee: Guarantee = "exact"
     dtype = torch.float64
 
     def setup(self, context: Context) -> None:

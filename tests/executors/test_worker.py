@@ -155,7 +155,7 @@ def test_a_frozen_module_only_sends() -> None:
     assert module.context.updates == 0
 
 
-def test_start_runs_once_and_before_learning() -> None:
+def test_start_runs_once_and_before_learning():
     class Starting(Walk):
         def start(self, batches):
             self.started = getattr(self, "started", 0) + 1
@@ -167,7 +167,7 @@ def test_start_runs_once_and_before_learning() -> None:
     assert (module.started, module.size) == (1, N - 1)
 
 
-def test_passes_repeat_learning() -> None:
+def test_passes_repeat_learning():
     class Counting(Noisy):
         passes = 3
 
@@ -180,7 +180,7 @@ def test_passes_repeat_learning() -> None:
     assert module.times == 3
 
 
-def test_a_module_may_take_the_whole_plate_at_once() -> None:
+def test_a_module_may_take_the_whole_plate_at_once():
     class Whole(Module):
         x = In(Point)
         z = Out(Gaussian, back=GaussianPotential)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_pieces_put_together_are_the_whole(
     if data.draw(st.booleans()):
         whole = masked(whole, torch.rand(n) < 0.5)
     cuts = sorted({0, n, *data.draw(st.lists(st.integers(0, n), max_size=3))})
-    pieces = [whole[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)] or [whole]
+    pieces = [whole[begin:end] for begin, end in pairwise(cuts)] or [whole]
     assert same(type(whole).concatenate(pieces), whole)
     assert sum(len(piece) for piece in pieces) == len(whole) == n
 

@@ -124,7 +124,6 @@ class GMM(Module):
         least = self.dimensions if self.covariance == "full" else 1
         if self.freedom is not None and self.freedom <= least - 1:
             raise ValueError(f"Expected freedom above {least - 1} in {self.dimensions} dimensions; got {self.freedom}.")
-        self._owns_c = "c" in context.owned
         self._laid_out: tuple[weakref.ref[Gaussian], Tensor] | None = None
         self.layout: Layout | None = None
         self.prior: Posterior | None = None
@@ -161,7 +160,7 @@ class GMM(Module):
         moments = self._moments(x)
         responsibilities = self._responsibilities(moments, c).T.contiguous()
         back = self._message_to_x(responsibilities)
-        if self._owns_c:
+        if "c" in self.context.owned:
             return Outbox(x=back, c=Categorical(responsibilities))
         likelihoods = self._posterior().log_likelihoods(moments, self._layout())
         return Outbox(x=back, c=CategoricalPotential(likelihoods.T.contiguous()))
@@ -174,7 +173,7 @@ class GMM(Module):
             "log p(x|c)": (c.probs.T * likelihoods).sum(0),
             "-KL components": -posterior.divergence_of_components(prior),
         }
-        if self._owns_c:
+        if "c" in self.context.owned:
             terms["log p(c)"] = c.probs @ posterior.expected_log_weights()
             terms["H[c]"] = c.entropy()
             terms["-KL weights"] = -posterior.divergence_of_weights(prior)
