@@ -39,7 +39,7 @@ docs: $(STAMP) ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
 bench: $(STAMP) ## run the benchmarks
-	@set -e; for name in $(BENCHMARKS); do echo "benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
+	@set -e; for name in $(BENCHMARKS); do echo "benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name; done
 
 clean: ## remove what was built or cached; .venv stays
 	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks .coverage *.egg-info

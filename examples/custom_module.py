@@ -47,7 +47,7 @@ class PPCA(Module):
         self.latent_dim = latent_dim
 
     def event_shapes(self, x: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """z is (D,), whatever x is."""
+        """Z is (D,), whatever x is."""
         return {"z": (self.latent_dim,)}
 
     def setup(self, context: Context) -> None:
@@ -102,7 +102,7 @@ class PPCA(Module):
         return Point(z.mean @ self.loadings[:, :-1].T + self.loadings[:, -1])
 
     def sample(self, n: int, z: Tensor | None) -> dict[str, Tensor]:
-        """x at z, or at n draws from N(0, I), with its noise."""
+        """X at z, or at n draws from N(0, I), with its noise."""
         like = self.loadings
         z = like.new_empty(n, self.latent_dim).normal_() if z is None else z.to(like)
         mean = z @ like[:, :-1].T + like[:, -1]

@@ -46,6 +46,7 @@ class Engine:
 
     Attributes:
         mail: what lies on the wires.
+        items: the number of items of each module's plate.
         checked: what the check of the graph found out.
     """
 
@@ -71,6 +72,8 @@ class Engine:
         observations = dict(graph.observations)
         with_data(graph, observations, data or {})
         self.checked: Checked = graph.check(observations)
+        plates = {one.plate: len(one) for one in observations.values()}
+        self.items = {name: plates[plate] for name, plate in self.checked.plates.items()}
         self.mail = Mail(graph, observations)
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))

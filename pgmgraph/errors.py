@@ -132,7 +132,7 @@ class MessageError(PgmgraphError):
 
 
 class LearningError(PgmgraphError):
-    """An update of `module` in `round` went wrong; the module is as it was before that update."""
+    """An update of `module` in `round` went wrong."""
 
     def __init__(self, message: str, module: str, round: int) -> None:
         super().__init__(message)
@@ -141,7 +141,10 @@ class LearningError(PgmgraphError):
 
 
 class DivergedError(LearningError):
-    """A loss or message is NaN or infinite; `minibatch` is None where no minibatch is to blame."""
+    """A loss or message is NaN or infinite, and the module is as it was before that update.
+
+    `minibatch` is None where no minibatch is to blame.
+    """
 
     def __init__(self, message: str, module: str, round: int, minibatch: int | None = None) -> None:
         super().__init__(message, module, round)
@@ -149,7 +152,10 @@ class DivergedError(LearningError):
 
 
 class BoundDecreasedError(LearningError):
-    """An exact update lowered F by `fall`; raised instead of the warning under `strict=True`."""
+    """An exact update lowered F by `fall`; raised instead of the warning under `strict=True`.
+
+    The update stands: it went as its module says, and what the module says is wrong.
+    """
 
     def __init__(self, message: str, module: str, round: int, fall: float) -> None:
         super().__init__(message, module, round)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class FitStarted:
-    """Learning begins; `modules` are those that the graph has, in topological order where there is one."""
+    """Learning begins; `modules` are those that the graph has, in the order of adding."""
 
     modules: tuple[str, ...]
     rounds: int

@@ -18,6 +18,7 @@ from pgmgraph.ledger import Entry, Ledger
 from pgmgraph.mail import Beliefs
 from pgmgraph.messages import Message
 from pgmgraph.schedules import Schedule, Stage, View, as_stage, schedule_function
+from pgmgraph.scores import Scores
 
 
 @runtime_checkable
@@ -90,13 +91,16 @@ def fit(
 
     Raises:
         WiringError, ScheduleError, DataError: before anything is computed.
-        LearningError: an update went wrong; its module is as it was before that update.
+        LearningError: an update went wrong.
     """
     if rounds < 1:
         raise ScheduleError(f"Expected rounds of at least 1; got {rounds}.")
     return _Fit(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device).run(
         rounds, _Convergence(tol, patience)
     )
+
+
+_ROUNDING = 1e-9
 
 
 class _Convergence:
@@ -113,8 +117,8 @@ class _Convergence:
         if self._tol is None or value is None or last is None or not math.isfinite(value):
             return False
         rise = value - last
-        # Stochastic terms wobble: a fall within the tolerance is a standstill, one beyond it is not.
-        still = guaranteed and abs(rise) <= self._tol * abs(value)
+        # A fall is no convergence, but one in the last digits is no fall.
+        still = guaranteed and -_ROUNDING * abs(value) <= rise <= self._tol * abs(value)
         self._still = self._still + 1 if still else 0
         return self._still >= self._patience
 
@@ -146,6 +150,9 @@ class _Fit:
         )
         for remark in self.engine.checked.remarks:
             warnings.warn(remark, stacklevel=4)
+        for scorer in self.scorers:
+            if isinstance(scorer, Scores):
+                scorer.check(graph, self.engine.items)
         sent = self._fill_mail()
         self.ledger = Ledger(self.engine, sent, strict) if objective else None
         self.history: dict[str, list[float | None]] = {}
@@ -160,7 +167,7 @@ class _Fit:
             view = replace(self.view, F=tuple(self.history.get("F", [])))
             self._round(self.stages_of(view, self.graph.rounds_done))
             done += 1
-            guaranteed = all(guarantee != "none" for guarantee in self.guarantees.values())
+            guaranteed = "none" not in self.guarantees.values() and not self.engine.checked.remarks
             if convergence.reached(self.ledger.F if self.ledger else None, guaranteed):
                 reason = "converged"
         for name in self.view.modules:

@@ -9,7 +9,7 @@ import networkx as nx
 
 from pgmgraph.checks import Checked, check
 from pgmgraph.errors import CycleError, MessageTypeError, UnknownNameError, WiringError, suggestion
-from pgmgraph.messages import Message, MessageType, convertible, ways
+from pgmgraph.messages import Message, MessageType, Potential, convertible, ways
 from pgmgraph.module import Module
 from pgmgraph.observation import Observation
 from pgmgraph.ports import InPort, InPorts, Node, OutPort, is_observed
@@ -41,6 +41,10 @@ class ModelGraph:
         self._nodes: dict[str, Node] = {}
         for name, node in nodes.items():
             self.add(name, node)
+
+    def __repr__(self) -> str:
+        wires = "; ".join(f"{wire.variable} -> {wire.target}" for wire in self.wires)
+        return f"ModelGraph({', '.join(self._nodes)}: {wires})"
 
     def add(self, name: str, node: Node) -> None:
         """Put a module or an observation into the graph.
@@ -89,6 +93,13 @@ class ModelGraph:
         forward = self._forward_type(source, out, target, into, via)
         back = self._back_type(source, out, target, into) if via is None else None
         held_by_parent = back is not None and not out.declaration.held_by_child
+        if issubclass(forward, Potential) and not held_by_parent:
+            raise MessageTypeError(
+                f"Expected {target} to send a belief back, since a parent holds what {source} sends a potential of; "
+                f"it sends nothing. Declare it: In({forward.__name__}, back=...).",
+                source,
+                target,
+            )
         if held_by_parent and any(wire.owned_by_parent for wire in self.wires if wire.variable == source):
             raise WiringError(
                 f"{source} has a parent already, and a variable held by its parent takes one; got {target} as well. "

@@ -29,6 +29,12 @@ class Beliefs(Mapping[str, Message]):
             )
         return self._messages[name]
 
+    def __repr__(self) -> str:
+        listed = ", ".join(
+            f"{name}: {type(belief).__name__} of {len(belief)}" for name, belief in self._messages.items()
+        )
+        return f"Beliefs({listed})"
+
     def __contains__(self, name: object) -> bool:
         return name in self._messages
 

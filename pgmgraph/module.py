@@ -148,7 +148,10 @@ class Module(Node):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # Any: whatever the subclass's own __init__ takes
         """Record the constructor's arguments."""
         module = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind(module, *args, **kwargs)
+        try:
+            bound = inspect.signature(cls.__init__).bind(module, *args, **kwargs)
+        except TypeError:
+            return module  # Python's own error, a moment later, names the class and the argument
         module.arguments = dict(list(bound.arguments.items())[1:])
         return module
 

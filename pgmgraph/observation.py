@@ -59,9 +59,10 @@ class Observation(Node):
             return values
         other = Observation.__new__(Observation)
         other.plate = self.plate
-        # A uint8 image stays one; a float array given for a uint8 one is taken to be scaled already.
+        # Integers given for integers are on the same scale; floats given for integers are scaled already.
         tensor = _as_tensor(values, name)
-        scale = self.point.scale if tensor.dtype == self.point.value.dtype else 1.0
+        alike = tensor.is_floating_point() == self.point.value.is_floating_point()
+        scale = self.point.scale if alike else 1.0
         other._read(tensor, None, scale, name)
         return other
 

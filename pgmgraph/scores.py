@@ -53,23 +53,32 @@ class Scores:
         self.labels = _integers(labels)
         self.prefix = prefix
 
-    def score(self, graph: ModelGraph, beliefs: Mapping[str, Message]) -> dict[str, float]:
-        """The scores under the given beliefs; nothing while there is none about the variable.
+    def check(self, graph: ModelGraph, items: Mapping[str, int]) -> None:
+        """Refuse, before anything is learnt, what cannot be scored.
+
+        Args:
+            graph: the graph that the variable is in.
+            items: the number of items of each module's plate.
 
         Raises:
             MessageTypeError: the variable is not discrete.
             DataError: there are not as many labels as items.
         """
         name = graph.name_of(self.variable)
+        belief = self.variable.declaration.belief
+        if belief is not Categorical:
+            raise MessageTypeError(f"Expected a Categorical belief at {name} to score; got {belief.__name__}.", name)
+        expected = items.get(name.split(".")[0])
+        if expected is not None and expected != len(self.labels):
+            raise DataError(f"Expected {expected} labels to score {name} by; got {len(self.labels)}.")
+
+    def score(self, graph: ModelGraph, beliefs: Mapping[str, Message]) -> dict[str, float]:
+        """The scores under the given beliefs; nothing while there is none about the variable."""
+        name = graph.name_of(self.variable)
         if name not in beliefs:
             return {}
         belief = beliefs[name]
-        if not isinstance(belief, Categorical):
-            raise MessageTypeError(
-                f"Expected a Categorical belief at {name} to score; got {type(belief).__name__}.", name
-            )
-        if len(belief) != len(self.labels):
-            raise DataError(f"Expected {len(belief)} labels to score {name} by; got {len(self.labels)}.")
+        assert isinstance(belief, Categorical)
         present = ~belief.missing_rows().cpu().numpy()
         clusters: NDArray[Any] = belief.most_probable().cpu().numpy()[present]
         labels = self.labels[present]

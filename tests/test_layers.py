@@ -32,13 +32,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("executors",),
     ("callbacks", "scores"),
     ("datasets",),
-    ("fit", "generate", "infer"),
+    ("engine",),
+    ("ledger",),
+    ("infer",),
+    ("fit", "generate"),
     ("plotting",),
 )
 # What may see less than its row allows.
 ONLY = {"datasets": {"errors"}}
 
-PUBLIC_PACKAGES = ("pgmgraph", "pgmgraph.datasets", "pgmgraph.plotting")
+PUBLIC_PACKAGES = ("pgmgraph", "pgmgraph.datasets", "pgmgraph.errors", "pgmgraph.plotting")
 SHARED_PLUGIN = "svi"
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "managers"}
 

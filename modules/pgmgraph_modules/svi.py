@@ -101,8 +101,8 @@ class SVIModule(Module):
 
     A subclass declares its ports and writes
 
-    - `build()`: make networks (`nn.Module`s, `PyroModule`s too) as attributes; `self.context.shapes`
-      has the shapes at the ports. Parameters live in these networks, never in Pyro's global store.
+    - `build()`: make networks (`nn.Module`s, `PyroModule`s too) or `nn.Parameter`s as attributes;
+      `self.context.shapes` has the shapes at the ports. Nothing lives in Pyro's global store.
     - `model(<ports>)` and `guide(<ports>)`: Pyro functions of a minibatch of messages. The items stand
       in `with self.items(x):`; the latent of an Out port has the port's name as its site, and
       `self.prior(z)` as its distribution in the model.
@@ -159,14 +159,16 @@ class SVIModule(Module):
         super().setup(context)
         self.build()
         for network in self.networks.values():
-            network.to(context.device)
+            network.to(context.device)  # in place, for parameters too
         self._optimiser: torch.optim.Optimizer | None = None
         self._estimator = TraceMeanField_ELBO(num_particles=self.samples)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """The networks by the attribute that holds them."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, nn.Module)}
+        """The networks by the attribute that holds them; parameters that stand alone under the name ""."""
+        found = {name: value for name, value in vars(self).items() if isinstance(value, nn.Module)}
+        alone = {name: value for name, value in vars(self).items() if isinstance(value, nn.Parameter)}
+        return {**found, "": nn.ParameterDict(alone)} if alone else found
 
     @contextmanager
     def items(self, message: Message) -> Iterator[None]:

@@ -27,7 +27,7 @@ def update(module: Module, call: Call) -> Updated:
     """
     batches = _batches(module, call)
     learning = call.learn and learns(module)
-    before = copy.deepcopy(method(module, "state_dict", "to undo by")()) if learning else None
+    before = _copied(method(module, "state_dict", "to undo by")()) if learning else None
     begin = time.perf_counter()
     try:
         with seeded(call.seed, module.context.device):
@@ -92,6 +92,22 @@ def _batches(module: Module, call: Call) -> Batches:
     batches = Batches(call.mail, frozenset(name for name, _ in module.ins()), context.device, module.dtype)
     context.round, context.plate_size = call.round, batches.size
     return batches
+
+
+def _copied(state: object) -> object:
+    """A copy of a module's state; `copy.deepcopy` takes twice as long over tensors."""
+    match state:
+        case Tensor():
+            return state.detach().clone()
+        case dict():
+            # What a dictionary carries beside its entries, as that of an nn.Module does, is kept.
+            copied = copy.copy(state)
+            copied.update({key: _copied(value) for key, value in state.items()})
+            return copied
+        case list():
+            return [_copied(value) for value in state]
+        case _:
+            return copy.deepcopy(state)
 
 
 def _learn_and_send(module: Module, batches: Batches) -> Outbox:

@@ -74,6 +74,9 @@ class VAE(SVIModule):
         )
         if latent_dim < 1:
             raise ValueError(f"Expected latent_dim of at least 1; got {latent_dim}.")
+        lowest = min(kl_weight.start, kl_weight.end) if isinstance(kl_weight, Ramp) else kl_weight
+        if not lowest > 0:
+            raise ValueError(f"Expected a positive kl_weight; got {lowest}.")
         for name, choice, choices in (
             ("likelihood", likelihood, ("bernoulli", "gaussian")),
             ("send", send, ("belief", "mean", "sample")),

@@ -316,7 +316,9 @@ def test_older_messages_are_normal_densities_of_the_most_probable_component(mess
     assert gmm.guarantee == "none"
     outbox = gmm.send(Gaussian(x, torch.zeros_like(x)), None)
     k = outbox.messages["c"].most_probable()
-    covariance = gmm.covariances[k] if message == "component" else torch.eye(2, dtype=torch.float64).expand(len(x), 2, 2)
+    covariance = (
+        gmm.covariances[k] if message == "component" else torch.eye(2, dtype=torch.float64).expand(len(x), 2, 2)
+    )
     density = torch.distributions.MultivariateNormal(gmm.means[k], covariance)
     point = x + 0.3
     value = outbox.messages["x"].expectation(Gaussian(point, torch.zeros_like(x)))
