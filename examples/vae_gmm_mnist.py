@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pgmgraph import (
+    Categorical,
     FitResult,
     Gaussian,
     Message,
@@ -203,7 +204,8 @@ def prepare_folder(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out.", folder) from error
+        message = f"Cannot write to {folder}: {error.strerror}. Choose another folder with --out."
+        raise OutputError(message, folder) from error
 
 
 def prepare_digits(arguments: argparse.Namespace, preset: Preset, console: Console) -> Digits:
@@ -295,11 +297,9 @@ def draw(runs: Mapping[str, Run], digits: Digits, arguments: argparse.Namespace,
         label = "PCA" if method == "pca" else "t-SNE"
         figure = latent_figure(panels, f"Latent space by {label}, coloured by digit", names=names)
         paths.append(save(figure, arguments.out / f"latent_{method}.png"))
-    curves = {
-        column: {name: run.result.history[column] for name, run in runs.items()} for column in ("F", "accuracy")
-    }
+    curves = {column: {name: run.result.history[column] for name, run in runs.items()} for column in ("F", "accuracy")}
     paths.append(save(curves_figure(curves, "Learning, round by round"), arguments.out / "curves.png"))
-    paths.append(save(components_figure(mutual, digits), arguments.out / "components.png"))
+    paths.append(draw_components(mutual, digits, arguments.out / "components.png"))
     seen = digits.test_images[:24]
     rebuilt = infer(mutual.graph, {"pixels": seen}, predict=["pixels"])["pixels"]
     assert isinstance(rebuilt, Point)
@@ -310,18 +310,19 @@ def draw(runs: Mapping[str, Run], digits: Digits, arguments: argparse.Namespace,
     console.print("pictures:", *(f"\n  {path}" for path in paths), highlight=False)
 
 
-def components_figure(run: Run, digits: Digits):  # noqa: ANN201
+def draw_components(run: Run, digits: Digits, path: Path) -> Path:
     """Images decoded from samples of each component, the heaviest first."""
     weights = run.gmm.weights.cpu().numpy()
     order = np.argsort(-weights)
     rows = [generate(run.graph, {"gmm.c": int(k)}, n=12, seed=int(k))["pixels"].cpu().numpy() for k in order]
-    return image_grid(
+    figure = image_grid(
         np.stack(rows),
         digits.image_shape,
         row_labels=[f"component {k}" for k in order],
         title="Images decoded from samples of each component",
         row_notes=[f"weight {weights[k]:.3f}" for k in order],
     )
+    return save(figure, path)
 
 
 def means(belief: Message) -> NDArray[np.float64]:
@@ -333,8 +334,6 @@ def means(belief: Message) -> NDArray[np.float64]:
 
 def clusters(belief: Message) -> NDArray[np.int64]:
     """The most probable component of each item."""
-    from pgmgraph import Categorical
-
     assert isinstance(belief, Categorical)
     array: NDArray[np.int64] = belief.most_probable().cpu().numpy()
     return array

@@ -34,6 +34,33 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+__all__ = [
+    "BoundDecreased",
+    "BoundDecreasedError",
+    "BrokenPluginError",
+    "CapabilityError",
+    "CycleError",
+    "DataError",
+    "DataFileError",
+    "DefinitionError",
+    "DivergedError",
+    "DuplicatePluginError",
+    "LearningError",
+    "MessageError",
+    "MessageTypeError",
+    "NotFittedError",
+    "OutputError",
+    "PgmgraphError",
+    "PlateError",
+    "PluginError",
+    "ScheduleError",
+    "ShapeError",
+    "UnknownNameError",
+    "UnknownPluginError",
+    "WiringError",
+    "suggestion",
+]
+
 
 class PgmgraphError(Exception):
     """Base of every error that pgmgraph raises."""

@@ -47,7 +47,8 @@ class GMM(Module):
     Args:
         components: K.
         covariance: "full" or "diagonal".
-        starts: how many starts are tried at the first update.
+        starts: how many starts are tried at the first update: partitions by k-means, seeded by
+            k-means++, and learnt to a standstill. The best by its own bound is kept.
         passes: iterations of variational Bayes in one update.
         message: what goes back to x. "expected": E_q[log p(x | c)], the message that never lowers F.
             "component": N(mean, covariance) of the most probable component; "mean": N(mean, I) of it.
