@@ -1,0 +1,224 @@
+"""One contract, kept by every registered module, whoever wrote it."""
+
+import io
+import math
+
+import pytest
+import torch
+
+from pgmgraph import Categorical, CategoricalPotential, Gaussian, In, ModelGraph, Module, Observation, Point
+from pgmgraph import fit, generate, infer, registry
+from pgmgraph.errors import DivergedError
+
+torch.set_num_threads(1)
+
+# How each module is made for these tests. A module that is registered and not here fails the first test.
+MADE = {
+    "gmm": lambda module: module(3, starts=2),
+    "vae": lambda module: module(2, hidden=(16,), batch_size=20, epochs=2, lr=3e-3),
+}
+NAMES = registry.names()
+BUILT_IN = [name for name in NAMES if name in MADE]
+N = 60
+
+
+def values(columns=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(N, columns, generator=generator)
+
+
+def built(name, data=None, missing=None):
+    module = MADE[name](registry.load(name))
+    graph = ModelGraph(module=module)
+    for port, declaration in type(module).ins():
+        accepted = {Point, Gaussian} & set(declaration.accepts)
+        assert accepted, f"teach this test to feed {name}.{port}"
+        observation = Observation(values() if data is None else data, missing=missing)
+        graph.add(f"data_{port}", observation)
+        graph.connect(observation.value, getattr(module, port))
+    return graph, module
+
+
+def outs(module):
+    return [f"module.{port}" for port, _ in type(module).outs()]
+
+
+def tensors(state):
+    if isinstance(state, torch.Tensor):
+        yield state
+    elif isinstance(state, dict):
+        for value in state.values():
+            yield from tensors(value)
+    elif isinstance(state, list | tuple):
+        for value in state:
+            yield from tensors(value)
+
+
+def test_every_module_of_this_distribution_is_under_contract():
+    assert {"gmm", "vae"} <= set(NAMES)
+    ours = {name for name in NAMES if registry.load(name).__module__.startswith("pgmgraph_modules")}
+    assert ours == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_it_is_documented_and_shows_its_arguments(name):
+    graph, module = built(name)
+    assert registry.load(name).__doc__
+    assert repr(module).startswith(type(module).__name__ + "(")
+    assert module.arguments
+    assert graph.check().remarks == ()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_it_learns_with_finite_f_and_sends_what_it_declares(name):
+    graph, module = built(name)
+    result = fit(graph, rounds=3)
+    assert all(bound is not None and math.isfinite(bound) for bound in result.history["F"])
+    for port, declaration in type(module).outs():
+        belief = result.beliefs[f"module.{port}"]
+        assert isinstance(belief, declaration.belief)
+        assert len(belief) == N
+        assert belief.event_shape == module.context.shapes[port]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_same_seed_gives_the_same_numbers_and_the_worlds_generators_are_left_alone(name):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    states = []
+    for _ in range(2):
+        graph, module = built(name)
+        fit(graph, rounds=2, seed=5)
+        infer(graph)
+        states.append(list(tensors(module.state_dict())))
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_inference_is_pure_and_gives_the_beliefs_of_the_last_round(name):
+    graph, module = built(name)
+    result = fit(graph, rounds=2)
+    before = [tensor.clone() for tensor in tensors(module.state_dict())]
+    first, second = infer(graph), infer(graph)
+    assert all(torch.equal(one, other) for one, other in zip(before, tensors(module.state_dict()), strict=True))
+    for variable in outs(module):
+        for field in first[variable].per_item:
+            assert torch.equal(getattr(first[variable], field), getattr(second[variable], field))
+            assert torch.equal(getattr(first[variable], field), getattr(result.beliefs[variable], field))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_its_state_holds_tensors_and_plain_values_and_brings_it_back(name):
+    graph, module = built(name)
+    result = fit(graph, rounds=2)
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    other_graph, other = built(name)
+    fit(other_graph, rounds=1, seed=9)
+    other.load_state_dict(state)
+    again = infer(other_graph)
+    for variable in outs(module):
+        for field in again[variable].per_item:
+            assert torch.equal(getattr(again[variable], field), getattr(result.beliefs[variable], field))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_minibatches_of_any_size_send_the_same(name):
+    graph, module = built(name)
+    fit(graph, rounds=2)
+    whole = infer(graph)
+    module.at_once = 7
+    pieces = infer(graph)
+    for variable in outs(module):
+        for field in whole[variable].per_item:
+            torch.testing.assert_close(getattr(pieces[variable], field), getattr(whole[variable], field))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_items_are_inferred_each_by_itself_in_any_order(name):
+    graph, module = built(name)
+    fit(graph, rounds=2)
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(2))
+    data = {observation: values() for observation in graph.observations}
+    straight, mixed = infer(graph, data), infer(graph, {name: value[order] for name, value in data.items()})
+    for variable in outs(module):
+        for field in straight[variable].per_item:
+            torch.testing.assert_close(
+                getattr(mixed[variable], field), getattr(straight[variable], field)[order], rtol=1e-5, atol=1e-6
+            )
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_missing_items_are_flagged_and_change_nothing_for_the_others(name):
+    missing = torch.zeros(N, dtype=torch.bool)
+    missing[::5] = True
+    holed = values().clone()
+    holed[missing] = float("nan")
+    graph, module = built(name, holed, missing)
+    result = fit(graph, rounds=2)
+    short_graph, _ = built(name, values()[~missing])
+    expected = fit(short_graph, rounds=2)
+    assert result.history["F"] == pytest.approx(expected.history["F"], rel=1e-6)
+    for variable in outs(module):
+        belief = result.beliefs[variable]
+        assert torch.equal(belief.missing, missing)
+        for field in belief.per_item:
+            torch.testing.assert_close(getattr(belief, field)[~missing], getattr(expected.beliefs[variable], field))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_failed_update_leaves_no_trace(name, monkeypatch):
+    graph, module = built(name)
+    fit(graph, rounds=1)
+    before = [tensor.clone() for tensor in tensors(module.state_dict())]
+    send = module.send
+
+    def broken(**mail):
+        outbox = send(**mail)
+        for message in outbox.messages.values():
+            getattr(message, message.per_item[0])[3] = float("nan")
+        return outbox
+
+    monkeypatch.setattr(module, "send", broken)
+    with pytest.raises(DivergedError, match=r"from module\.\w+; got NaN or infinity in 1 of 60 rows, .* 3\. Round 1"):
+        fit(graph, rounds=1)
+    monkeypatch.undo()
+    assert all(torch.equal(one, other) for one, other in zip(before, tensors(module.state_dict()), strict=True))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_it_can_be_sampled_from_its_prior_and_from_what_is_given(name):
+    graph, module = built(name)
+    fit(graph, rounds=1)
+    drawn = generate(graph, n=6)
+    for observation, node in graph.observations.items():
+        assert drawn[observation].shape == (6, *node.point.event_shape)
+    for variable in outs(module):
+        given = generate(graph, {variable: drawn[variable]}, n=6)
+        assert torch.equal(given[variable], drawn[variable])
+
+
+class Explains(Module):
+    """A parent that holds or explains what the module under test sends; it only keeps the message."""
+
+    c = In(CategoricalPotential, back=Categorical)
+
+    def event_shapes(self, c):
+        return {}
+
+    def send(self, c):
+        raise AssertionError("never run here")
+
+
+def test_a_discrete_out_port_changes_its_message_with_its_owner():
+    graph, module = built("gmm")
+    parent = Explains()
+    graph.add("parent", parent)
+    graph.connect(module.c, parent.c)
+    with pytest.raises(AssertionError, match="never run here"):
+        fit(graph)
+    assert "c" not in module.context.owned
