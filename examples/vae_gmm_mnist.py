@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +49,7 @@ class Preset:
     batch_size: int
     first_epochs: int
     epochs: int
-    kl_weight: Ramp
+    kl_weight: float | Ramp
     rounds: int
     lr: float = 1e-3
     components: int = 10
@@ -74,7 +73,7 @@ PRESETS = {
         batch_size=500,
         first_epochs=200,
         epochs=200,
-        kl_weight=Ramp(0.05, 1.0, rounds=4),
+        kl_weight=1.0,
         rounds=5,
     ),
     "full": Preset(
@@ -231,11 +230,10 @@ def load_digits(arguments: argparse.Namespace, console: Console) -> Digits:
         return load_bundled_digits()
     try:
         return load_mnist(arguments.data_dir)
-    except DataFileError as error:
+    except DataFileError:
         if arguments.dataset == "mnist" or arguments.data_dir is not None:
             raise
-        console.print("MNIST is not to be had here; learning scikit-learn's bundled 8 x 8 digits instead.")
-        warnings.warn(str(error), stacklevel=2)
+        console.print("No MNIST here, and no download: learning scikit-learn's bundled 8 x 8 digits instead.")
         return load_bundled_digits()
 
 

@@ -6,8 +6,20 @@ import math
 import pytest
 import torch
 
-from pgmgraph import Categorical, CategoricalPotential, Gaussian, In, ModelGraph, Module, Observation, Point
-from pgmgraph import fit, generate, infer, registry
+from pgmgraph import (
+    Categorical,
+    CategoricalPotential,
+    Gaussian,
+    In,
+    ModelGraph,
+    Module,
+    Observation,
+    Point,
+    fit,
+    generate,
+    infer,
+    registry,
+)
 from pgmgraph.errors import DivergedError
 
 torch.set_num_threads(1)
