@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -151,9 +152,10 @@ def main() -> int:
         if arguments.control:
             runs["no messages"] = learn(digits, preset, arguments, console, backward=False)
         console.print(table(runs))
-        for name, score in held_out(runs, digits).items():
+        unseen = held_out(runs, digits)
+        for name, score in unseen.items():
             console.print(f"accuracy on {len(digits.test_labels):,} images it never saw, {name}: {score:.3f}")
-        write_results(runs, digits, arguments)
+        write_results(runs, unseen, digits, arguments)
         draw(runs, digits, arguments, console)
     except PgmgraphError as error:
         console.print(f"[bold red]error:[/] {error}", highlight=False)
@@ -239,11 +241,12 @@ def load_digits(arguments: argparse.Namespace, console: Console) -> Digits:
 
 def table(runs: Mapping[str, Run]) -> Table:
     """Scores and F by round, one group of columns for each model; about a dozen of the rounds."""
-    grid = Table(title="by round")
-    grid.add_column("round", justify="right")
+    grid = Table(title="by round", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("\nround", justify="right")
     for name in runs:
-        for column in ("accuracy", "NMI", "ARI", "F"):
-            grid.add_column(f"{column}\n{name}", justify="right")
+        grid.add_column(f"{name}\naccuracy", justify="right", no_wrap=True)
+        for column in ("NMI", "ARI", "F"):
+            grid.add_column(f"\n{column}", justify="right", no_wrap=True)
     rounds = max(run.result.rounds for run in runs.values())
     for round in sorted({int(number) for number in np.linspace(0, rounds - 1, min(rounds, 12))}):
         cells = [str(round + 1)]
@@ -264,14 +267,16 @@ def held_out(runs: Mapping[str, Run], digits: Digits) -> dict[str, float]:
     return scores
 
 
-def write_results(runs: Mapping[str, Run], digits: Digits, arguments: argparse.Namespace) -> None:
+def write_results(
+    runs: Mapping[str, Run], unseen: Mapping[str, float], digits: Digits, arguments: argparse.Namespace
+) -> None:
     """Everything that the table and the curves show, for programs."""
     results = {
         "preset": arguments.preset,
         "seed": arguments.seed,
         "dataset": digits.name,
         "images": len(digits.train_labels),
-        "test_accuracy": held_out(runs, digits),
+        "test_accuracy": unseen,
         "history": {name: run.result.history for name, run in runs.items()},
     }
     (arguments.out / "results.json").write_text(json.dumps(results, indent=1))

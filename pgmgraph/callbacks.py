@@ -27,7 +27,7 @@ class ProgressDisplay:
         self._live: Progress | None = None
         self._task = TaskID(0)
         self._rounds = self._first = 0
-        self._begin = self._round_begin = 0.0
+        self._begin = self._second = 0.0
         self._last = ""
 
     def __call__(self, event: Event) -> None:
@@ -35,8 +35,6 @@ class ProgressDisplay:
         match event:
             case events.FitStarted():
                 self._start(event)
-            case events.RoundStarted():
-                self._round_begin = time.perf_counter()
             case events.Progress():
                 self._inside(event)
             case events.RoundEnded():
@@ -66,19 +64,27 @@ class ProgressDisplay:
 
     def _round(self, event: events.RoundEnded) -> None:
         done = event.round - self._first + 1
-        # The first round starts every module and says little about the others.
-        pace = event.seconds if done == 1 else (time.perf_counter() - self._begin) / done
-        left = min(pace, event.seconds) * (self._rounds - done)
         parts = [f"round {done}/{self._rounds}"]
         if event.F is not None:
             parts.append(f"F {event.F:,.0f}")
         parts += [f"{name} {event.scores[name]:.3f}" for name in self._columns if name in event.scores]
-        parts.append(f"{left:.0f} s left" if done < self._rounds else f"{time.perf_counter() - self._begin:.0f} s")
+        parts.append(self._time(done, event.seconds))
         self._last = "  ".join(parts)
         if self._live is None:
             self._console.print(f"{self._title}: {self._last}", highlight=False)
         else:
             self._live.update(self._task, completed=float(done), now=self._last)
+
+    def _time(self, done: int, seconds: float) -> str:
+        """What the first round took, then what is left, in the end what all of it took."""
+        if done == self._rounds:
+            return f"{time.perf_counter() - self._begin:.0f} s"
+        # The first round starts every module, and says nothing about the pace of the others.
+        if done == 1:
+            self._second = time.perf_counter()
+            return f"{seconds:.0f} s"
+        pace = (time.perf_counter() - self._second) / (done - 1)
+        return f"{pace * (self._rounds - done):.0f} s left"
 
     def _end(self) -> None:
         if self._live is not None:
