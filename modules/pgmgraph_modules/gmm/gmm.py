@@ -47,13 +47,15 @@ class GMM(Module):
     Args:
         components: K.
         covariance: "full" or "diagonal".
-        starts: how many starts are tried at the first update: partitions by k-means, seeded by
-            k-means++, and learnt to a standstill. The best by its own bound is kept.
+        starts: how many starts are tried at the first update, partitions by k-means and by k-means++ in
+            turn, each learnt to a standstill. The best by its own bound is kept.
         passes: iterations of variational Bayes in one update.
         message: what goes back to x. "expected": E_q[log p(x | c)], the message that never lowers F.
             "component": N(mean, covariance) of the most probable component; "mean": N(mean, I) of it.
             The last two are what older models send, and guarantee nothing.
-        concentration: of the Dirichlet prior, for each component. Small ones switch components off, for good.
+        concentration: of the Dirichlet prior, for each component. Small ones switch components off, for good;
+            N / K says, as firmly as the data, that clusters are of about one size, and tells apart starts
+            that merge two clusters and split a third.
         mean_precision: beta, how many items the prior mean is worth.
         freedom: nu, degrees of freedom of the Wishart prior; by default D + 2.
         mean: (D,) prior mean; by default the mean of the data of the first update.
