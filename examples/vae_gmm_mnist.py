@@ -246,11 +246,11 @@ def load_digits(arguments: argparse.Namespace, console: Console) -> Digits:
 def table(runs: Mapping[str, Run]) -> Table:
     """Scores and F by round, one group of columns for each model; about a dozen of the rounds."""
     grid = Table(title="by round", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    grid.add_column("\nround", justify="right", no_wrap=True)
+    grid.add_column("round", justify="right", no_wrap=True)
     for name in runs:
-        grid.add_column(f"{name}\naccuracy", justify="right", no_wrap=True)
-        for column in ("NMI", "ARI", "F"):
-            grid.add_column(f"\n{column}", justify="right", no_wrap=True)
+        title = name.replace(" ", "\n")  # two words one above the other leave room for F
+        for column in (f"{title}\naccuracy", "NMI", "ARI", "F"):
+            grid.add_column(column, justify="right", no_wrap=True, vertical="bottom")
     rounds = max(run.result.rounds for run in runs.values())
     for round in sorted({int(number) for number in np.linspace(0, rounds - 1, min(rounds, 12))}):
         cells = [str(round + 1)]

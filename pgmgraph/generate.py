@@ -51,7 +51,8 @@ def generate(
     """Draw from the model, given the values of some variables.
 
     The clamped variables are explained upwards to the roots; then everything that is not clamped is
-    sampled downwards from that posterior.
+    sampled downwards from that posterior: latents that the clamped values tell something of from what is
+    believed about them, all others from what lies above them.
 
     Args:
         graph: a fitted graph.
@@ -143,27 +144,23 @@ def _message(port: OutPort, value: Tensor, states: int | None, held_above: bool)
 def _descend(engine: Engine, order: Sequence[str], clamped: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
     """Sample from the top down: every In variable of a module given its Out variables."""
     graph = engine.graph
-    values = dict(clamped)
+    # What the clamped variables say of a latent comes before what its parent would draw for anyone.
+    values = {**_draws(engine), **clamped}
     for name in reversed(order):
-        module = graph.modules[name]
-        given = {port: values.get(f"{name}.{port}") for port, _ in module.outs()}
-        for port in given:
-            if given[port] is None and not graph.wires_above(name, port):
-                given[port] = _from_belief(engine, f"{name}.{port}")
-        drawn = engine.sample(name, n, given)
-        for port, value in {**{port: value for port, value in given.items() if value is not None}, **drawn}.items():
+        given = {port: values.get(f"{name}.{port}") for port, _ in graph.modules[name].outs()}
+        for port, value in engine.sample(name, n, given).items():
             for variable in _names(graph, name, port):
                 values.setdefault(variable, value)
     return values
 
 
-def _from_belief(engine: Engine, variable: str) -> Tensor | None:
-    """A draw from what is believed about a root given the clamped variables; None where nothing is."""
-    belief = engine.mail.beliefs.get(variable)
-    if not isinstance(belief, Belief):
-        return None
-    with seeded(seed_of(engine.seed, variable, "sample", 0), torch.device("cpu")):
-        drawn: Tensor = belief.distribution().sample()
+def _draws(engine: Engine) -> dict[str, Tensor]:
+    """A draw of each latent from what is believed about it, where the clamped variables say anything."""
+    drawn = {}
+    for variable, belief in engine.mail.beliefs.items():
+        if isinstance(belief, Belief):
+            with seeded(seed_of(engine.seed, variable, "sample", 0), torch.device("cpu")):
+                drawn[variable] = belief.distribution().sample()
     return drawn
 
 

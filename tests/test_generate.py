@@ -92,6 +92,14 @@ def test_clamped_bytes_are_scaled_as_the_data_are(images: ModelGraph) -> None:
     assert torch.equal(as_bytes, as_floats)
 
 
+def test_a_latent_below_the_root_is_drawn_from_what_the_data_say_of_it(images: ModelGraph) -> None:
+    image = images.observations["pixels"].point.value[7]
+    drawn = generate(images, {"pixels": image}, n=4_000)["vae.z"]
+    belief = infer(images, {"pixels": image[None]})["vae.z"]
+    torch.testing.assert_close(drawn.mean(0), belief.mean[0], rtol=0, atol=0.06)
+    torch.testing.assert_close(drawn.var(0), belief.variance[0], rtol=0.15, atol=0)
+
+
 def test_a_posterior_is_drawn_from_in_its_proportions() -> None:
     """Between two components the draws divide as the responsibilities do."""
     values = torch.cat([torch.randn(40, 1).double() - 2, torch.randn(40, 1).double() + 2])
