@@ -15,11 +15,10 @@ from pgmgraph.events import (
 )
 from pgmgraph.executors import Executor, SerialExecutor
 from pgmgraph.fit import FitResult, Scorer, fit
-from pgmgraph.generate import Drawn, generate
+from pgmgraph.generate import generate
 from pgmgraph.graph import ModelGraph
 from pgmgraph.infer import infer
 from pgmgraph.ledger import Entry
-from pgmgraph.mail import Beliefs
 from pgmgraph.messages import (
     Belief,
     Categorical,
@@ -37,6 +36,7 @@ from pgmgraph.plates import Batch, Batches
 from pgmgraph.ports import In, Ins, Out
 from pgmgraph.schedules import Schedule, Stage, View
 from pgmgraph.scores import Scores, accuracy
+from pgmgraph.variables import Beliefs, Drawn
 from pgmgraph.wires import Wire
 
 __version__ = "0.1.0"

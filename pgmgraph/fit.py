@@ -15,10 +15,10 @@ from pgmgraph.events import Callback, Event, FitEnded, FitStarted, ModuleUpdated
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.ledger import Entry, Ledger
-from pgmgraph.mail import Beliefs
 from pgmgraph.messages import Message
 from pgmgraph.schedules import Schedule, Stage, View, as_stage, schedule_function
 from pgmgraph.scores import Scores
+from pgmgraph.variables import Beliefs
 
 
 @runtime_checkable

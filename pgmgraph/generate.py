@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,28 +16,7 @@ from pgmgraph.messages import Belief, Categorical, CategoricalPotential, Gaussia
 from pgmgraph.observation import Observation, Values
 from pgmgraph.ports import OutPort
 from pgmgraph.randomness import seed_of, seeded
-
-
-class Drawn(Mapping[str, Tensor]):
-    """Drawn values by the name of the variable: `drawn["pixels"]`, `drawn["vae.z"]`, `drawn["gmm.c"]`."""
-
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
-        self._values = dict(values)
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._values:
-            raise UnknownNameError(
-                f"Nothing was drawn for {name!r}.{suggestion(name, self._values)} "
-                f"There are: {', '.join(self._values)}.",
-                name,
-            )
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+from pgmgraph.variables import Drawn
 
 
 def generate(

@@ -12,9 +12,9 @@ from pgmgraph.engine import Data, Engine, require_fitted, silent
 from pgmgraph.errors import UnknownNameError, suggestion
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
-from pgmgraph.mail import Beliefs
 from pgmgraph.messages import Message
 from pgmgraph.observation import Observation, Values
+from pgmgraph.variables import Beliefs
 
 _SAME = 1e-6
 

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from pgmgraph.errors import MessageTypeError, ScheduleError, UnknownNameError, suggestion
+from pgmgraph.errors import MessageTypeError, ScheduleError
 from pgmgraph.graph import ModelGraph
 from pgmgraph.messages import Message, MessageType, convertible
 from pgmgraph.module import Module, Outbox
 from pgmgraph.observation import Observation
 from pgmgraph.plates import Delivery, Parcel
 from pgmgraph.ports import In, Ins, Out
+from pgmgraph.variables import Beliefs
 from pgmgraph.wires import Wire
-
-
-class Beliefs(Mapping[str, Message]):
-    """The beliefs about variables by name, such as `beliefs["vae.z"]`."""
-
-    def __init__(self, messages: Mapping[str, Message]) -> None:
-        self._messages = dict(messages)
-
-    def __getitem__(self, name: str) -> Message:
-        if name not in self._messages:
-            raise UnknownNameError(
-                f"No belief about {name!r}.{suggestion(name, self._messages)} "
-                f"There are: {', '.join(self._messages) or 'none'}.",
-                name,
-            )
-        return self._messages[name]
-
-    def __repr__(self) -> str:
-        listed = ", ".join(
-            f"{name}: {type(belief).__name__} of {len(belief)}" for name, belief in self._messages.items()
-        )
-        return f"Beliefs({listed})"
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._messages
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._messages)
-
-    def __len__(self) -> int:
-        return len(self._messages)
 
 
 class Mail:

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("randomness",),
     ("plates",),
     ("module",),
-    ("observation", "registry"),
+    ("observation", "registry", "variables"),
     ("checks",),
     ("graph",),
     ("mail",),

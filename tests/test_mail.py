@@ -7,8 +7,9 @@ import torch
 
 from pgmgraph import Categorical, CategoricalPotential, Gaussian, GaussianPotential, In, ModelGraph, Outbox, Point, fit
 from pgmgraph.errors import MessageTypeError, ScheduleError, UnknownNameError
-from pgmgraph.mail import Beliefs, Mail
+from pgmgraph.mail import Mail
 from pgmgraph.plates import Parcel
+from pgmgraph.variables import Beliefs
 from pgmgraph_modules.gmm import GMM
 from tests.refusals import refused
 from tests.toys import Centre, Noisy, Relay, Walk, Weights, observed
