@@ -58,7 +58,6 @@ __all__ = [
     "UnknownNameError",
     "UnknownPluginError",
     "WiringError",
-    "suggestion",
 ]
 
 
