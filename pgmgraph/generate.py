@@ -138,7 +138,8 @@ def _draws(engine: Engine) -> dict[str, Tensor]:
     drawn = {}
     for variable, belief in engine.mail.beliefs.items():
         if isinstance(belief, Belief):
-            with seeded(seed_of(engine.seed, variable, "sample", 0), torch.device("cpu")):
+            device = belief.missing_rows().device
+            with seeded(seed_of(engine.seed, variable, "sample", 0), device):
                 drawn[variable] = belief.distribution().sample()
     return drawn
 

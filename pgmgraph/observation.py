@@ -81,7 +81,7 @@ class Observation(Node):
             )
         mask = None if missing is None else _as_mask(missing, len(tensor), name)
         self.value_range = _range(tensor, mask, name, scale)
-        self.point = Point(tensor, scale, missing=mask)
+        self.point = Point(tensor, scale, missing=None if mask is None else mask.to(tensor.device))
 
 
 def _where(name: str | None) -> str:
