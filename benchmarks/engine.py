@@ -80,7 +80,8 @@ def main() -> None:
     else:
         rows = [
             _vae_row((128,), 18, n=3_000, batch_size=500, rounds=121),
-            _vae_row((500, 500, 2000), 10, n=3_072, batch_size=256, rounds=16),
+            _vae_row((128,), 18, n=10_000, batch_size=500, rounds=61),
+            _vae_row((500, 500, 2000), 10, n=10_000, batch_size=256, rounds=11),
             _mixture_row(n=3_000, rounds=201),
         ]
     _write(rows, given)

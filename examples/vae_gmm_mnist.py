@@ -198,7 +198,10 @@ def parse_arguments() -> argparse.Namespace:
         default=True,
         help="also learn the same model without messages back",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.seed < 0:
+        parser.error(f"Expected a seed of at least 0; got {arguments.seed}.")
+    return arguments
 
 
 def prepare_folder(folder: Path) -> None:

@@ -112,7 +112,7 @@ def _shapes(
             if shape is not None and issubclass(wire.forward, _VECTORS) and len(shape) != 1:
                 raise ShapeError(
                     f"Expected vectors (D,) at {wire.target}; got events of shape {shape} from {wire.variable}. "
-                    "Reshape the data to N x D.",
+                    "Reshape the data to N x D; one item is a row too: values[None].",
                     wire.variable,
                     wire.target,
                 )
@@ -121,7 +121,9 @@ def _shapes(
             method(module, "event_shapes", "which gives the shapes at its ports")(**ins) if _must_state(module) else {}
         )
         _check_stated(name, module, stated, below)
-        shapes[name] = {wire.target.removeprefix(f"{name}."): shape for shape, wire in below.values() if shape}
+        shapes[name] = {
+            wire.target.removeprefix(f"{name}."): shape for shape, wire in below.values() if shape is not None
+        }
         for port, _ in module.outs():
             shapes[name][port] = out[f"{name}.{port}"] = tuple(stated[port])
     return shapes
@@ -145,6 +147,11 @@ def _check_stated(
     stated: Mapping[str, Shape],
     below: Mapping[tuple[str, str | None], tuple[Shape | None, Wire]],
 ) -> None:
+    given: object = stated  # whatever a module of the user's own returns
+    if not isinstance(given, Mapping) or not all(isinstance(shape, tuple) for shape in given.values()):
+        raise ShapeError(
+            f"Expected {name}.event_shapes to give a tuple for each port, {{'z': (2,)}}; got {stated}.", name
+        )
     for port, declaration in module.ports.items():
         if isinstance(declaration, Out) and port not in stated:
             raise ShapeError(f"Expected {name}.event_shapes to give the shape of {port!r}; got {dict(stated)}.", name)

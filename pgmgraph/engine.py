@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 
 from pgmgraph.checks import Checked
-from pgmgraph.errors import NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
+from pgmgraph.errors import DataError, NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
 from pgmgraph.executors import Call, Executor, OwnTerms, ProgressWatcher, SerialExecutor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.mail import Mail
 from pgmgraph.messages import Message
-from pgmgraph.module import Context, Guarantee, has, learns
+from pgmgraph.module import Context, Draws, Guarantee, has, learns
 from pgmgraph.observation import Observation, Values
 from pgmgraph.plates import Delivery
 from pgmgraph.randomness import seed_of
@@ -61,6 +61,15 @@ class Engine:
         watcher: ProgressWatcher,
         frozen: Sequence[str] = (),
     ) -> None:
+        if isinstance(frozen, str):
+            raise UnknownNameError(
+                f"Expected frozen as a list of names, [{frozen!r}]; got the text {frozen!r}.", frozen
+            )
+        if data is not None and not isinstance(data, Mapping):
+            raise DataError(
+                f"Expected data by the name of an observation, such as {{{next(iter(graph.observations), 'x')!r}: "
+                f"values}}; got {type(data).__name__}."
+            )
         for name in frozen:
             if name not in graph.modules:
                 raise UnknownNameError(f"Cannot freeze {name!r}, no module.{suggestion(name, graph.modules)}", name)
@@ -78,6 +87,7 @@ class Engine:
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))
         self._executor.setup(graph.modules, contexts, watcher)
+        graph.contexts.update(contexts)
 
     def order(self) -> tuple[str, ...]:
         """The modules, children first where the wires allow it."""
@@ -96,8 +106,8 @@ class Engine:
         results = self._executor.update(calls)
         changed: set[str] = set()
         for name, result in zip(names, results, strict=True):
-            self.graph.calls[name] += 1
             changed |= self.mail.deliver(name, result.outbox)
+            self.graph.calls[name] += 1
         reports = [
             ModuleReport(name, result.seconds, result.guarantee, result.terms)
             for name, result in zip(names, results, strict=True)
@@ -118,7 +128,7 @@ class Engine:
         """A module's message to the observation at one of its In ports."""
         return self._executor.predict(self._call("predict", name, self.mail.believed(name)), port)
 
-    def sample(self, name: str, n: int, values: Mapping[str, torch.Tensor | None]) -> Mapping[str, torch.Tensor]:
+    def sample(self, name: str, n: int, values: Mapping[str, torch.Tensor | None]) -> Draws:
         """Rows drawn by a module, given values of its Out variables."""
         return self._executor.sample(self._call("sample", name, {}), n, values)
 
@@ -140,11 +150,14 @@ class Engine:
             if not hasattr(module, "context"):
                 contexts[name] = self._context(name, shapes, device)
                 continue
+            if module.context is not self.graph.contexts.get(name):
+                raise WiringError(f"{name!r} has learnt in another graph already. Make a module of its own.", name)
             for port, learnt in module.context.shapes.items():
                 if shapes.get(port) != learnt:
                     raise ShapeError(
                         f"Expected events of shape {learnt} at {name}.{port}, as it was set up; "
-                        f"got {shapes.get(port)}.",
+                        f"got {shapes.get(port)}."
+                        + (" A single item is a row too: values[None]." * (not shapes.get(port))),
                         f"{name}.{port}",
                     )
             # Wires may have come since: who owns p(v) follows from those that are there now.
@@ -196,7 +209,10 @@ def _device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise WiringError(f"Expected a device that is here; got {device!r}, and torch sees no GPU. Use device='auto'.")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise WiringError(f"Expected device as auto, cpu, cuda or cuda:1; got {device!r}.") from error
 
 
 def silent(module: str, done: int, total: int, values: Mapping[str, float]) -> None:

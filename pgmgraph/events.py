@@ -56,7 +56,7 @@ class RoundEnded:
 
 @dataclass(frozen=True)
 class FitEnded:
-    """Learning is over; `reason` is "rounds" or "converged"."""
+    """Learning is over; `reason` is "rounds", "converged", or "failed" where an error ended it."""
 
     rounds: int
     reason: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pgmgraph.engine import Data, Engine, fitted
-from pgmgraph.errors import ScheduleError
+from pgmgraph.errors import DataError, ScheduleError
 from pgmgraph.events import Callback, Event, FitEnded, FitStarted, ModuleUpdated, Progress, RoundEnded, RoundStarted
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
@@ -93,8 +93,10 @@ def fit(
         WiringError, ScheduleError, DataError: before anything is computed.
         LearningError: an update went wrong.
     """
-    if rounds < 1:
-        raise ScheduleError(f"Expected rounds of at least 1; got {rounds}.")
+    if rounds < 1 or patience < 1:
+        raise ScheduleError(f"Expected rounds and patience of at least 1; got {rounds} and {patience}.")
+    if tol is not None and not (tol > 0 and objective):
+        raise ScheduleError(f"Expected a positive tol, and objective=True to watch F; got {tol} and {objective}.")
     return _Fit(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device).run(
         rounds, _Convergence(tol, patience)
     )
@@ -162,18 +164,22 @@ class _Fit:
     def run(self, rounds: int, convergence: _Convergence) -> FitResult:
         begin = time.perf_counter()
         self._emit(FitStarted(tuple(self.graph.modules), rounds, self.graph.rounds_done, self.seed))
-        done, reason = 0, "rounds"
-        while done < rounds and reason == "rounds":
-            view = replace(self.view, F=tuple(self.history.get("F", [])))
-            self._round(self.stages_of(view, self.graph.rounds_done))
-            done += 1
-            guaranteed = "none" not in self.guarantees.values() and not self.engine.checked.remarks
-            if convergence.reached(self.ledger.F if self.ledger else None, guaranteed):
-                reason = "converged"
+        done, reason = 0, "failed"
+        try:
+            while done < rounds and reason != "converged":
+                view = replace(self.view, F=tuple(self.history.get("F", [])))
+                self._round(self.stages_of(view, self.graph.rounds_done))
+                done += 1
+                guaranteed = "none" not in self.guarantees.values() and not self.engine.checked.remarks
+                if convergence.reached(self.ledger.F if self.ledger else None, guaranteed):
+                    reason = "converged"
+            reason = "converged" if reason == "converged" else "rounds"
+        finally:
+            # Whoever watches hears of the end however it came: a display must let go of the terminal.
+            self._emit(FitEnded(done, reason))
         for name in self.view.modules:
             if name not in fitted(self.graph) and name not in self.view.frozen:
                 warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
-        self._emit(FitEnded(done, reason))
         return FitResult(self.engine.mail.beliefs, self.history, self.trace, reason, done, time.perf_counter() - begin)
 
     def _fill_mail(self) -> list[str]:
@@ -191,6 +197,8 @@ class _Fit:
         round = self.graph.rounds_done
         self._emit(RoundStarted(round))
         empty = True
+        if isinstance(stages, str) or not isinstance(stages, Iterable):
+            raise ScheduleError(f"Expected stages from the schedule, as in ['vae', 'gmm']; got {stages!r}.")
         for stage in stages:
             self._stage(as_stage(stage, self.view))
             empty = False
@@ -199,7 +207,13 @@ class _Fit:
         seconds = time.perf_counter() - begin
         scores: dict[str, float] = {}
         for scorer in self.scorers:
-            scores |= scorer.score(self.graph, self.engine.mail.beliefs)
+            columns = scorer.score(self.graph, self.engine.mail.beliefs)
+            twice = scores.keys() & columns.keys()
+            if twice:
+                raise DataError(
+                    f"Two scorers give a column {min(twice)!r}. Give one of them a prefix: Scores(..., prefix='gmm ')."
+                )
+            scores |= columns
         objective = self.ledger.F if self.ledger else None
         self._record({"F": objective, "seconds": seconds, **scores})
         self.graph.rounds_done += 1

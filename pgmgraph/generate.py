@@ -128,8 +128,8 @@ def _descend(engine: Engine, order: Sequence[str], clamped: Mapping[str, Tensor]
     for name in reversed(order):
         given = {port: values.get(f"{name}.{port}") for port, _ in graph.modules[name].outs()}
         for port, value in engine.sample(name, n, given).items():
-            for variable in _names(graph, name, port):
-                values.setdefault(variable, value)
+            for key, variable in _names(graph, name, port).items():
+                values.setdefault(variable, value if isinstance(value, Tensor) else value[str(key)])
     return values
 
 
@@ -144,9 +144,9 @@ def _draws(engine: Engine) -> dict[str, Tensor]:
     return drawn
 
 
-def _names(graph: ModelGraph, module: str, port: str) -> list[str]:
-    """The variables that a module's port stands for: its own for an Out, those below for an In."""
+def _names(graph: ModelGraph, module: str, port: str) -> dict[str | None, str]:
+    """The variables that a module's port stands for, by key in a family: its own for an Out, those below for an In."""
     if any(name == port for name, _ in graph.modules[module].outs()):
-        return [f"{module}.{port}"]
+        return {None: f"{module}.{port}"}
     below = [wire for wire in graph.wires_below(module) if wire.into == port]
-    return [wire.child if wire.child in graph.observations else wire.variable for wire in below]
+    return {wire.key: wire.child if wire.child in graph.observations else wire.variable for wire in below}

@@ -10,7 +10,7 @@ import networkx as nx
 from pgmgraph.checks import Checked, check
 from pgmgraph.errors import CycleError, MessageTypeError, UnknownNameError, WiringError, suggestion
 from pgmgraph.messages import Message, MessageType, Potential, convertible, ways
-from pgmgraph.module import Module
+from pgmgraph.module import Context, Module
 from pgmgraph.observation import Observation
 from pgmgraph.ports import InPort, InPorts, Node, OutPort, is_observed
 from pgmgraph.wires import Wire
@@ -27,6 +27,7 @@ class ModelGraph:
             with the `Wire` as its attribute "wire".
         rounds_done: how many rounds `fit` has run on this graph.
         calls: how many updates each module was called for; what seeds are made from.
+        contexts: what each module was told when it was set up in this graph.
 
     Example:
         >>> graph = ModelGraph(pixels=pixels, vae=vae, gmm=gmm)  # doctest: +SKIP
@@ -38,6 +39,7 @@ class ModelGraph:
         self.network: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         self.rounds_done = 0
         self.calls: Counter[str] = Counter()
+        self.contexts: dict[str, Context] = {}
         self._nodes: dict[str, Node] = {}
         for name, node in nodes.items():
             self.add(name, node)
@@ -53,7 +55,11 @@ class ModelGraph:
             WiringError: the name is taken or no identifier, or the node is already in a graph.
         """
         if not isinstance(node, Node):
-            raise WiringError(f"Expected a Module or an Observation as {name!r}; got {type(node).__name__}.", name)
+            what = f"the class {node.__name__}, not one of it" if isinstance(node, type) else type(node).__name__
+            raise WiringError(
+                f"Expected a Module or an Observation as {name!r}; got {what}. Data are wrapped: Observation(values).",
+                name,
+            )
         if not name.isidentifier():
             raise WiringError(f"Expected a name that is a Python identifier; got {name!r}.", name)
         if name in self._nodes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -43,7 +43,8 @@ def infer(
         executor: where modules run; in this process by default.
 
     Returns:
-        A belief about every latent variable, and a message for each name of `predict`.
+        A belief about every latent variable, and a message for each name of `predict`. Items of which
+        nothing was observed below a module are flagged missing; `generate` draws such things.
 
     Raises:
         NotFittedError: a module has learnt nothing yet.
@@ -84,7 +85,7 @@ def settle(engine: Engine, order: Sequence[str], rounds: int) -> None:
         if not due:
             return
     warnings.warn(
-        f"Beliefs still change after {rounds} rounds of messages; infer(..., rounds=n) runs more.", stacklevel=3
+        f"Beliefs still change after {rounds} rounds of messages; infer takes rounds=n for more.", stacklevel=3
     )
 
 
@@ -102,8 +103,8 @@ def _same(before: Message | None, after: Message | None) -> bool:
 
 def _complete(graph: ModelGraph, data: Data | None) -> Data | None:
     """The data given, and for every other observation as many missing rows."""
-    if data is None:
-        return None
+    if not isinstance(data, Mapping):
+        return data  # the engine refuses what is neither data by name nor None
     given = {
         name: graph.observations[name].replaced(values, name)
         for name, values in data.items()
@@ -126,4 +127,4 @@ def _explainer(graph: ModelGraph, name: str) -> tuple[str, str]:
             name,
         )
     wire = graph.wires_above(name)[0]
-    return wire.parent, wire.into
+    return wire.parent, wire.target.removeprefix(f"{wire.parent}.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from pgmgraph.ports import Node
 
 Guarantee = Literal["exact", "stochastic", "none"]
 Terms = Mapping[str, Tensor]
+Draws = Mapping[str, Tensor | Mapping[str, Tensor]]
 Method = Literal[
     "elbo",
     "event_shapes",
@@ -111,7 +113,7 @@ class Module(Node):
       over items, shape () where it is global.
     - `predict(port, <Out ports>)`, optional: the message to an observation.
     - `sample(n, <Out ports>)`, optional: draw n rows; first the Out variables that are None, from the
-      module's own prior, then the In variables given them. Returns all by port.
+      module's own prior, then the In variables given them. Returns all by port, a family's by key.
     - `state_dict()` and `load_state_dict(state)`: whatever learning changes, as tensors and plain values.
 
     Attributes:
@@ -216,6 +218,12 @@ def _check_definition(cls: type[Module]) -> None:
             "a failed update is undone by them.",
             cls,
         )
+    guarantee = vars(cls).get("guarantee")
+    if isinstance(guarantee, str) and guarantee not in get_args(Guarantee):
+        raise DefinitionError(
+            f"Expected {cls.__name__}.guarantee as one of {', '.join(get_args(Guarantee))}; got {guarantee!r}.", cls
+        )
+    _check_spelling(cls)
     ins, outs = {name for name, _ in cls.ins()}, {name for name, _ in cls.outs()}
     both = ins | outs
     for name, expected in {
@@ -229,6 +237,16 @@ def _check_definition(cls: type[Module]) -> None:
     }.items():
         if hasattr(cls, name):
             _check_arguments(cls, name, expected)
+
+
+def _check_spelling(cls: type[Module]) -> None:
+    """Refuse a method that is none of the contract but nearly one: it would never be called."""
+    contract = get_args(Method)
+    for name, value in vars(cls).items():
+        if callable(value) and name not in contract and not name.startswith("_"):
+            near = difflib.get_close_matches(name, contract, n=1, cutoff=0.9)
+            if near:
+                raise DefinitionError(f"{cls.__name__} has a method {name!r}. Did you mean {near[0]!r}?", cls)
 
 
 def _check_arguments(cls: type[Module], name: str, expected: set[str]) -> None:

@@ -54,7 +54,7 @@ class Observation(Node):
         return f"Observation({len(self)} x {self.point.event_shape}, plate={self.plate!r})"
 
     def replaced(self, values: Values | Observation, name: str) -> Observation:
-        """Other data in the place of this, on the same plate; `name` is for the error messages."""
+        """Other data in the place of this; plain values come on the same plate. `name` is for error messages."""
         if isinstance(values, Observation):
             return values
         other = Observation.__new__(Observation)
@@ -75,6 +75,8 @@ class Observation(Node):
     def _read(self, values: Values, missing: Values | None, scale: float, name: str | None) -> None:
         tensor = _as_tensor(values, name)
         where = _where(name)
+        if not (scale > 0 and np.isfinite(scale)):
+            raise DataError(f"Expected a positive, finite scale {where}; got {scale}.", name)
         if tensor.ndim == 0 or tensor.numel() == 0:
             raise DataError(
                 f"Expected at least one row and one column of values {where}; got shape {tuple(tensor.shape)}.", name

@@ -22,6 +22,8 @@ class _Explained(_Declaration):
     """What single ports and families have in common."""
 
     def __init__(self, *accepts: MessageType, back: MessageType | None = None, optional: bool = False) -> None:
+        if not accepts:
+            raise TypeError(f"Expected at least one type of message that {type(self).__name__}(...) accepts; got none.")
         self.accepts = accepts
         self.back = back
         self.optional = optional

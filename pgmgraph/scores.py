@@ -49,6 +49,8 @@ class Scores:
     """
 
     def __init__(self, variable: OutPort, labels: Values, prefix: str = "") -> None:
+        if not isinstance(variable, OutPort):
+            raise MessageTypeError(f"Expected a port to score, such as gmm.c; got {variable!r}.")
         self.variable = variable
         self.labels = _integers(labels)
         self.prefix = prefix

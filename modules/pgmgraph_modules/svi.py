@@ -145,6 +145,8 @@ class SVIModule(Module):
             if not value > 0:
                 raise ValueError(f"Expected a positive {name}; got {value}.")
         self.epochs = epochs
+        if first_epochs is not None and first_epochs < 1:
+            raise ValueError(f"Expected first_epochs of at least 1; got {first_epochs}.")
         self.first_epochs = epochs if first_epochs is None else first_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -207,6 +209,14 @@ class SVIModule(Module):
         with self._evaluating(), self._pyro(validate=False):
             trace = poutine.trace(self.guide).get_trace(**mail)
         sites: Mapping[str, Any] = trace.nodes
+        for name in dict(self.outs()):
+            if name not in sites:
+                found = ", ".join(trace.stochastic_nodes) or "none"
+                raise DefinitionError(
+                    f"The guide of {self.context.name} has no sample site named {name!r}, as its Out port is; "
+                    f"its sites: {found}. Name it for the port, or write {type(self).__name__}.send.",
+                    type(self),
+                )
         messages = {port: self._message(declaration, sites[port]["fn"]) for port, declaration in self.outs()}
         return Outbox(elbo=None, beliefs=None, **messages)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from pgmgraph.messages import Message
-from pgmgraph.module import Context, Guarantee, Module, Outbox
+from pgmgraph.module import Context, Draws, Guarantee, Module, Outbox
 from pgmgraph.plates import Delivery
 
 ProgressWatcher = Callable[[str, int, int, Mapping[str, float]], None]
@@ -87,5 +87,5 @@ class Executor(Protocol):
     def predict(self, call: Call, port: str) -> Message:
         """A module's message to an observation."""
 
-    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Mapping[str, Tensor]:
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Draws:
         """Rows drawn by a module, given values of its Out variables."""

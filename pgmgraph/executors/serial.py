@@ -7,10 +7,11 @@ from functools import partial
 
 from torch import Tensor
 
+from pgmgraph.errors import DefinitionError
 from pgmgraph.executors import worker
 from pgmgraph.executors.base import Call, OwnTerms, ProgressWatcher, Updated
 from pgmgraph.messages import Message
-from pgmgraph.module import Context, Module, Outbox
+from pgmgraph.module import Context, Draws, Module, Outbox
 from pgmgraph.randomness import seeded
 
 
@@ -24,8 +25,17 @@ class SerialExecutor:
         """See `Executor.setup`."""
         self._modules = modules
         for name, context in contexts.items():
-            with seeded(context.seed, context.device):
-                modules[name].setup(context)
+            module = modules[name]
+            try:
+                with seeded(context.seed, context.device):
+                    module.setup(context)
+            except BaseException:
+                vars(module).pop("context", None)  # not set up, so that the next fit tries again
+                raise
+            if not hasattr(module, "context"):
+                raise DefinitionError(
+                    f"{type(module).__name__}.setup does not call super().setup(context). Call it first.", type(module)
+                )
         for name, module in modules.items():
             module.context.progress = partial(watcher, name)
 
@@ -45,6 +55,6 @@ class SerialExecutor:
         """See `Executor.predict`."""
         return worker.predict(self._modules[call.module], call, port)
 
-    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Mapping[str, Tensor]:
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Draws:
         """See `Executor.sample`."""
         return worker.sample(self._modules[call.module], call, n, values)

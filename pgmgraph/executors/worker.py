@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from pgmgraph.errors import DivergedError, MessageError
 from pgmgraph.executors.base import Call, OwnTerms, Updated
 from pgmgraph.messages import Message
-from pgmgraph.module import Module, Outbox, Terms, has, learns, method
+from pgmgraph.module import Draws, Module, Outbox, Terms, has, learns, method
 from pgmgraph.plates import Batches
 from pgmgraph.randomness import seeded
 
@@ -61,7 +62,7 @@ def evaluate(module: Module, call: Call) -> OwnTerms | None:
         part = batches.subset(module.elbo_items, torch.Generator().manual_seed(call.seed))
     with seeded(call.seed, module.context.device), torch.no_grad():
         elbo = method(module, "elbo", "for F")
-        pieces: list[Terms] = [elbo(**batch) for batch in part.in_order(module.at_once)]
+        pieces = [_as_terms(module, elbo(**batch)) for batch in part.in_order(module.at_once)]
     return _own_terms(module, batches, _join(pieces), part.size)
 
 
@@ -74,16 +75,17 @@ def predict(module: Module, call: Call, port: str) -> Message:
         pieces: list[Message] = [
             function(port=port, **{name: batch[name] for name in outs}) for batch in batches.in_order(module.at_once)
         ]
-    return type(pieces[0]).concatenate(pieces)
+    whole = type(pieces[0]).concatenate(pieces)
+    return whole if batches.rows is None else _spread_message(whole, batches.rows, batches.plate_size)
 
 
-def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Mapping[str, Tensor]:
+def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Draws:
     """Rows drawn from the module, given values of its Out variables."""
     function = method(module, "sample", "to draw what lies below it")
     device = module.context.device
     given = {name: value if value is None else value.to(device) for name, value in values.items()}
     with seeded(call.seed, device), torch.no_grad():
-        drawn: Mapping[str, Tensor] = function(n=n, **given)
+        drawn: Draws = function(n=n, **given)
     return drawn
 
 
@@ -114,8 +116,8 @@ def _learn_and_send(module: Module, batches: Batches) -> Outbox:
     if module.context.updates == 0 and has(module, "start"):
         method(module, "start", "which it has")(batches)
     if has(module, "update"):
-        outbox: Outbox = method(module, "update", "which it has")(**next(batches.in_order()))
-        return _spread(outbox, batches)
+        outbox = method(module, "update", "which it has")(**next(batches.in_order()))
+        return _spread(_checked(module, "update", outbox, batches.size), batches)
     if has(module, "learn_batches"):
         method(module, "learn_batches", "which it has")(batches)
     elif has(module, "statistics"):
@@ -129,8 +131,37 @@ def _learn_and_send(module: Module, batches: Batches) -> Outbox:
 def _send(module: Module, batches: Batches) -> Outbox:
     function = method(module, "send", "the one method that every module has")
     with torch.no_grad():
-        pieces: list[Outbox] = [function(**batch) for batch in batches.in_order(module.at_once)]
-    return _spread(_concatenate(pieces), batches)
+        pieces = [function(**batch) for batch in batches.in_order(module.at_once)]
+    first = _checked(module, "send", pieces[0], min(batches.size, module.at_once or batches.size))
+    whole = first if len(pieces) == 1 else _checked(module, "send", _concatenate(pieces), batches.size)
+    return _spread(whole, batches)
+
+
+def _checked(module: Module, name: str, outbox: object, n: int) -> Outbox:
+    """What a module sent, if it is an Outbox of `n` rows with the shapes that the module stated."""
+    where = f"{module.context.name}.{name}"
+    if not isinstance(outbox, Outbox):
+        raise MessageError(
+            f"Expected an Outbox from {where}; got {type(outbox).__name__}. Return Outbox(port=message)."
+        )
+    for port, sent in outbox.messages.items():
+        messages: list[object] = list(sent.values()) if isinstance(sent, Mapping) else [sent]
+        for message in messages:
+            if not isinstance(message, Message):
+                raise MessageError(
+                    f"Expected a message for {port!r} from {where}; got {type(message).__name__}. "
+                    "Wrap it, as in Gaussian(mean, variance)."
+                )
+            if len(message) != n:
+                raise MessageError(f"Expected {n} rows for {port!r} from {where}, as it was given; got {len(message)}.")
+    for port, _ in module.outs():
+        latent, stated = outbox.messages.get(port), module.context.shapes[port]
+        if isinstance(latent, Message) and latent.event_shape != stated:
+            raise MessageError(
+                f"Expected events of shape {stated} for {port!r} from {where}, as event_shapes states; "
+                f"got {latent.event_shape}."
+            )
+    return outbox
 
 
 def _total(pieces: Iterable[Statistics]) -> Statistics:
@@ -178,12 +209,7 @@ def _spread(outbox: Outbox, batches: Batches) -> Outbox:
     """The messages over the whole plate, where missing items were left out of the minibatches."""
     if batches.rows is None:
         return outbox
-    rows, n = batches.rows, batches.plate_size
-
-    def spread(message: Message) -> Message:
-        first: Tensor = getattr(message, message.per_item[0])
-        return message.spread(rows.to(first.device), n)
-
+    spread = partial(_spread_message, rows=batches.rows, n=batches.plate_size)
     messages = {
         port: spread(message) if isinstance(message, Message) else {key: spread(one) for key, one in message.items()}
         for port, message in outbox.messages.items()
@@ -192,12 +218,33 @@ def _spread(outbox: Outbox, batches: Batches) -> Outbox:
     return Outbox(elbo=outbox.elbo, beliefs=beliefs, **messages)
 
 
+def _spread_message(message: Message, rows: Tensor, n: int) -> Message:
+    first: Tensor = getattr(message, message.per_item[0])
+    return message.spread(rows.to(first.device), n)
+
+
+def _as_terms(module: Module, terms: object) -> Terms:
+    if isinstance(terms, Mapping) and all(isinstance(term, Tensor) for term in terms.values()):
+        return terms
+    raise MessageError(
+        f"Expected a mapping from names to tensors from {module.context.name}.elbo; got {type(terms).__name__}"
+        + (f" with {', '.join(type(term).__name__ for term in terms.values())}." if isinstance(terms, Mapping) else ".")
+    )
+
+
 def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int) -> OwnTerms:
     n = batches.size
-    values = {
-        name: float(term.sum(dtype=torch.float64)) * (n / evaluated if term.ndim else 1.0)
-        for name, term in terms.items()
-    }
+    values = {}
+    for key, term in terms.items():
+        if term.shape not in {(), (evaluated,)}:
+            raise MessageError(
+                f"Expected the term {key!r} of {module.context.name}'s elbo of shape ({evaluated},), a number an item, "
+                f"or (), one for all; got {tuple(term.shape)}."
+            )
+        values[key] = float(term.sum(dtype=torch.float64)) * (n / evaluated if term.ndim else 1.0)
+        if math.isnan(values[key]):
+            name, round = module.context.name, module.context.round
+            raise DivergedError(f"The term {key!r} of {name}'s elbo is NaN in round {round}.", name, round)
     error = 0.0
     if evaluated < n:
         items = sum((term.double() for term in terms.values() if term.ndim), torch.zeros(()))

@@ -142,10 +142,10 @@ class GaussianPotential(Potential):
         mine, theirs = self.precision, other.precision
         if mine.ndim != theirs.ndim:
             mine, theirs = (p.diag_embed() if p.ndim == 2 else p for p in (mine, theirs))
-        either = self.missing_rows() & other.missing_rows()
+        both = self.missing_rows() & other.missing_rows()
         return GaussianPotential(
             self.shift + other.shift,
             mine + theirs,
             self.log_scale + other.log_scale,
-            missing=either if either.any() else None,
+            missing=both if both.any() else None,
         )

@@ -75,4 +75,6 @@ def test_calls_are_answered_in_order() -> None:
         None,
         {"log p(x|mu)", "-KL mu"},
     ]
-    assert executor.sample(calls[1], 5, {})["x"].shape == (5, 2)
+    drawn = executor.sample(calls[1], 5, {})["x"]
+    assert isinstance(drawn, torch.Tensor)
+    assert drawn.shape == (5, 2)

@@ -12,6 +12,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pgmgraph import Context, Gaussian, GaussianPotential, Guarantee, In, Message, Out, Outbox, Point
+from pgmgraph.errors import ShapeError
 from pgmgraph_modules.svi import Optimiser, SVIModule
 from pgmgraph_modules.vae import networks
 from pgmgraph_modules.vae.ramp import Ramp
@@ -120,8 +121,32 @@ class VAE(SVIModule):
             self.encoder = networks.encoder(self.event_shape, self.hidden, self.latent_dim)
         if self.decoder is None:
             self.decoder = networks.decoder(self.event_shape, self.hidden, self.latent_dim)
+        self._check_networks()
         if self.likelihood == "gaussian":
             self.noise = nn.ParameterDict({"log_variance": nn.Parameter(torch.zeros(()))})
+
+    def _check_networks(self) -> None:
+        """Refuse networks of the user's own whose shapes would broadcast or break in the middle of learning."""
+        z, x = torch.zeros(2, self.latent_dim), torch.zeros(2, *self.event_shape)
+        for name, network, given, expected in (
+            ("encoder", self.encoder, x, (2, 2 * self.latent_dim)),
+            ("decoder", self.decoder, z, (2, *self.event_shape)),
+        ):
+            assert network is not None
+            parameter = next(network.parameters(), z)
+            try:
+                with self._evaluating():
+                    got = tuple(network(given.to(parameter.device)).shape)
+            except RuntimeError as error:
+                raise ShapeError(
+                    f"The {name} of {self.context.name} does not take {tuple(given.shape)}: {error}"
+                ) from error
+            if got != expected:
+                raise ShapeError(
+                    f"Expected the {name} of {self.context.name} to make {expected} of {tuple(given.shape)}"
+                    + (", means and then log-variances" if name == "encoder" else "")
+                    + f"; got {got}."
+                )
 
     def model(self, x: Point, z: Message | None) -> None:
         """p(z) p(x | z) of a minibatch."""
