@@ -147,7 +147,7 @@ def test_one_item_without_its_row():
     ):
         graph = graph_of(module)
         fit(graph)
-        with refused(ShapeError, told, "ne item is a row too: values[None]."):
+        with refused(ShapeError, told, "item is a row too: values[None]."):
             infer(graph, {"data": X[0]})
 
 
