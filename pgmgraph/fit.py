@@ -93,8 +93,9 @@ def fit(
         WiringError, ScheduleError, DataError: before anything is computed.
         LearningError: an update went wrong.
     """
-    if rounds < 1 or patience < 1:
-        raise ScheduleError(f"Expected rounds and patience of at least 1; got {rounds} and {patience}.")
+    for name, number in {"rounds": rounds, "patience": patience}.items():
+        if number < 1:
+            raise ScheduleError(f"Expected {name} of at least 1; got {number}.")
     if tol is not None and not (tol > 0 and objective):
         raise ScheduleError(f"Expected a positive tol, and objective=True to watch F; got {tol} and {objective}.")
     return _Fit(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device).run(

@@ -153,7 +153,7 @@ def test_one_item_without_its_row():
 
 def test_arguments_that_would_do_nothing():
     graph = graph_of(gmm := GMM(3, starts=1))
-    with refused(ScheduleError, "rounds and patience of at least 1; got 1 and 0"):
+    with refused(ScheduleError, "Expected patience of at least 1; got 0"):
         fit(graph, patience=0)
     with refused(ScheduleError, "objective=True to watch F"):
         fit(graph, tol=1e-3, objective=False)
