@@ -63,10 +63,10 @@ PRESETS = {
         latent_dim=10,
         hidden=(500, 500),
         batch_size=100,
-        first_epochs=25,
+        first_epochs=20,
         epochs=1,
-        kl_weight=Ramp(0.05, 1.0, rounds=10),
-        rounds=16,
+        kl_weight=Ramp(0.05, 1.0, rounds=5),
+        rounds=21,
     ),
     "serket": Preset(
         images=3_000,
