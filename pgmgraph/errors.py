@@ -167,9 +167,10 @@ class LearningError(PgmgraphError):
 
 
 class DivergedError(LearningError):
-    """A loss or message is NaN or infinite, and the module is as it was before that update.
+    """A loss, a message or a term of F is NaN or infinite.
 
-    `minibatch` is None where no minibatch is to blame.
+    After a loss or a message the module is as it was before that update; a term of F is looked at when the
+    update stands. `minibatch` is None where no minibatch is to blame.
     """
 
     def __init__(self, message: str, module: str, round: int, minibatch: int | None = None) -> None:

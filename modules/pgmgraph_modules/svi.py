@@ -105,10 +105,10 @@ class SVIModule(Module):
       `self.context.shapes` has the shapes at the ports. Nothing lives in Pyro's global store.
     - `model(<ports>)` and `guide(<ports>)`: Pyro functions of a minibatch of messages. The items stand
       in `with self.items(x):`; the latent of an Out port has the port's name as its site, and
-      `self.prior(z)` as its distribution in the model.
+      `self.prior(z, dimensions)` as its distribution in the model.
 
-    and gets minibatches, messages as priors, device placement, progress, checkpoints, its own terms of F,
-    and `send`: the messages are what the guide says of the sites that are named for ports.
+    and gets minibatches, messages as priors, device placement, progress, a state to save, its own terms of
+    F, and `send`: the messages are what the guide says of the sites that are named for ports.
 
     Args:
         epochs: passes over the plate in one update.
@@ -194,9 +194,7 @@ class SVIModule(Module):
     def learn_batches(self, batches: Batches) -> None:
         """Epochs of gradient steps on the negative ELBO of a minibatch."""
         if self._optimiser is None:
-            self._optimiser = self.make_optimiser(
-                [parameter for network in self.networks.values() for parameter in network.parameters()]
-            )
+            self._optimiser = self.make_optimiser(self._parameters())
         epochs = self.epochs if self.context.updates else self.first_epochs
         for network in self.networks.values():
             network.train()
@@ -259,9 +257,11 @@ class SVIModule(Module):
             network.load_state_dict(networks[name])
         self._optimiser = None
         if isinstance(optimiser, dict):
-            parameters = [parameter for network in self.networks.values() for parameter in network.parameters()]
-            self._optimiser = self.make_optimiser(parameters)
+            self._optimiser = self.make_optimiser(self._parameters())
             self._optimiser.load_state_dict(optimiser)
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for network in self.networks.values() for parameter in network.parameters()]
 
     def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr, fused=True)

@@ -187,7 +187,7 @@ def _concatenate(pieces: Sequence[Outbox]) -> Outbox:
             messages[port] = type(message).concatenate([piece.messages[port] for piece in pieces])  # type: ignore[misc]  # one port sends one type
         else:
             messages[port] = {
-                key: type(one).concatenate([piece.messages[port][key] for piece in pieces])  # type: ignore[index]
+                key: type(one).concatenate([piece.messages[port][key] for piece in pieces])  # type: ignore[index]  # a family in one piece is one in all
                 for key, one in message.items()
             }
     beliefs = {
