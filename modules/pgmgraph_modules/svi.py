@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyro
 import torch
@@ -117,6 +117,8 @@ class SVIModule(Module):
         lr: the step size of Adam.
         optimiser: from the parameters, any torch optimiser in Adam's place.
         samples: draws of the guide for each step, where a term has no closed form.
+        precision: what networks that are run by `run` learn in: "fp32", or "bf16" for their matrix products
+            alone. Parameters, sums and all that is sent stay in float32.
 
     Raises:
         DivergedError: the loss turns NaN or infinite.
@@ -140,7 +142,10 @@ class SVIModule(Module):
         lr: float = 1e-3,
         optimiser: Optimiser | None = None,
         samples: int = 1,
+        precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
+        if precision not in ("fp32", "bf16"):
+            raise ValueError(f"Expected precision as one of fp32, bf16; got {precision!r}.")
         for name, value in {"epochs": epochs, "batch_size": batch_size, "lr": lr, "samples": samples}.items():
             if not value > 0:
                 raise ValueError(f"Expected a positive {name}; got {value}.")
@@ -152,6 +157,7 @@ class SVIModule(Module):
         self.lr = lr
         self.make_optimiser = optimiser or self._adam
         self.samples = samples
+        self.precision = precision
 
     def build(self) -> None:
         """Make the networks, as attributes."""
@@ -171,6 +177,13 @@ class SVIModule(Module):
         found = {name: value for name, value in vars(self).items() if isinstance(value, nn.Module)}
         alone = {name: value for name, value in vars(self).items() if isinstance(value, nn.Parameter)}
         return {**found, "": nn.ParameterDict(alone)} if alone else found
+
+    def run(self, network: nn.Module, given: Tensor) -> Tensor:
+        """What a network makes of its input: learnt in the chosen precision, used in float32; (n, ...) float32."""
+        low = self.precision == "bf16" and network.training
+        with torch.autocast(given.device.type, torch.bfloat16, enabled=low):
+            made: Tensor = network(given)
+        return made.float() if low else made
 
     @contextmanager
     def items(self, message: Message) -> Iterator[None]:

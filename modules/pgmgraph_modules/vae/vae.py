@@ -35,7 +35,7 @@ class VAE(SVIModule):
             then log-variances.
         decoder: any network from (n, D) to (n, *event): logits for a Bernoulli likelihood, means for a Gaussian.
         likelihood: "bernoulli", for values within [0, 1], or "gaussian", with one learnt variance.
-        epochs, first_epochs, batch_size, lr, optimiser, samples: see `SVIModule`.
+        epochs, first_epochs, batch_size, lr, optimiser, samples, precision: see `SVIModule`.
         kl_weight: the weight of the KL term, a number or a `Ramp` over rounds. F is reported at weight 1
             whatever it is; while it differs, the VAE guarantees nothing about F.
         send: what goes up to z's parent. "belief": mean and variance; "mean": the mean as if it were
@@ -64,6 +64,7 @@ class VAE(SVIModule):
         send: Literal["belief", "mean", "sample"] = "belief",
         optimiser: Optimiser | None = None,
         samples: int = 1,
+        precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
         super().__init__(
             epochs=epochs,
@@ -72,6 +73,7 @@ class VAE(SVIModule):
             lr=lr,
             optimiser=optimiser,
             samples=samples,
+            precision=precision,
         )
         if latent_dim < 1:
             raise ValueError(f"Expected latent_dim of at least 1; got {latent_dim}.")
@@ -184,12 +186,12 @@ class VAE(SVIModule):
 
     def _encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         assert self.encoder is not None
-        mean, log_variance = self.encoder(x).chunk(2, -1)
+        mean, log_variance = self.run(self.encoder, x).chunk(2, -1)
         return mean, torch.exp(0.5 * log_variance)
 
     def _emission(self, z: Tensor) -> dist.TorchDistribution:
         assert self.decoder is not None
-        decoded = self.decoder(z)
+        decoded = self.run(self.decoder, z)
         # Intensities between 0 and 1 are no Bernoulli draws, but have its log-likelihood all the same.
         if self.likelihood == "bernoulli":
             fn = dist.Bernoulli(logits=decoded, validate_args=False)
@@ -200,5 +202,5 @@ class VAE(SVIModule):
 
     def _mean(self, z: Tensor) -> Tensor:
         assert self.decoder is not None
-        decoded: Tensor = self.decoder(z)
+        decoded = self.run(self.decoder, z)
         return torch.sigmoid(decoded) if self.likelihood == "bernoulli" else decoded
