@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError
@@ -41,7 +41,8 @@ def check(nodes: Mapping[str, Node], wires: Sequence[Wire], order: Sequence[str]
     plates = _plates(observations, modules, wires)
     shapes = _shapes(modules, observations, wires, order)
     _check_ranges(modules, observations, wires)
-    return Checked(shapes, plates, tuple(_remarks(wires)))
+    remarks = [*_remarks(wires), *_module_remarks(modules, wires)]
+    return Checked(shapes, plates, tuple(remarks))
 
 
 def _check_open_ports(
@@ -180,6 +181,28 @@ def _check_ranges(
                 f"from {wire.variable}. Rescale them: for 8-bit images, Observation(images, scale=1 / 255).",
                 wire.child,
             )
+
+
+def _module_remarks(modules: Mapping[str, Module], wires: Sequence[Wire]) -> Iterator[str]:
+    """What modules themselves have to say about their wiring, each under its name."""
+    for name, module in modules.items():
+        if not has(module, "check_wiring"):
+            continue
+        connected, owned = ports_wired(name, module, wires)
+        try:
+            for remark in method(module, "check_wiring", "which it has")(connected, owned):
+                yield f"{name}: {remark}"
+        except WiringError as error:
+            raise WiringError(f"{name}: {error}", name) from error
+
+
+def ports_wired(name: str, module: Module, wires: Sequence[Wire]) -> tuple[frozenset[str], frozenset[str]]:
+    """The ports of a module that are wired, and the Out ports whose prior p(v) is its own."""
+    below = {wire.into for wire in wires if wire.parent == name}
+    above = [wire for wire in wires if wire.child == name]
+    taken = {wire.out for wire in above if wire.owned_by_parent}
+    owned = frozenset(port for port, _ in module.outs() if port not in taken)
+    return frozenset(below | {wire.out for wire in above}), owned
 
 
 def _remarks(wires: Sequence[Wire]) -> list[str]:

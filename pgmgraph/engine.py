@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from pgmgraph.checks import Checked
+from pgmgraph.checks import Checked, ports_wired
 from pgmgraph.errors import DataError, NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
 from pgmgraph.executors import Call, Executor, OwnTerms, ProgressWatcher, SerialExecutor
 from pgmgraph.graph import ModelGraph
@@ -167,13 +167,12 @@ class Engine:
 
     def _context(self, name: str, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> Context:
         module = self.graph.modules[name]
-        below, above = self.graph.wires_below(name), self.graph.wires_above(name)
-        taken = {wire.out for wire in above if wire.owned_by_parent}
+        connected, owned = ports_wired(name, module, self.graph.wires)
         return Context(
             name=name,
             shapes=shapes,
-            connected=frozenset({wire.into for wire in below} | {wire.out for wire in above}),
-            owned=frozenset(port for port, _ in module.outs() if port not in taken),
+            connected=connected,
+            owned=owned,
             device=device,
             dtype=module.dtype,
             seed=seed_of(self.seed, name, "setup", 0),

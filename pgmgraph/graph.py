@@ -245,13 +245,13 @@ class ModelGraph:
 
     @staticmethod
     def _back_type(source: str, out: OutPort, target: str, into: InPort) -> type[Message] | None:
-        sends, accepts = into.declaration.back, out.declaration.back
-        if sends is None or accepts is None or is_observed(out.declaration):
+        sends, accepts = into.node.sends_back(into.declaration.name), out.declaration.backs
+        if sends is None or not accepts or is_observed(out.declaration):
             return None
-        found = convertible(sends, (accepts,))
+        found = convertible(sends, accepts)
         if found is None:
             raise MessageTypeError(
-                f"Expected {accepts.__name__} back at {source}; got {sends.__name__} from {target}.", source, target
+                f"Expected {_either(accepts)} back at {source}; got {sends.__name__} from {target}.", source, target
             )
         return found
 

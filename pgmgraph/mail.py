@@ -138,8 +138,7 @@ class Mail:
     def _deliver_back(self, module: Module, wire: Wire, outbox: Outbox) -> set[str]:
         sent = outbox.messages.get(wire.into)
         message = sent.get(wire.key) if isinstance(sent, Mapping) and wire.key is not None else sent
-        declaration = module.ports[wire.into]
-        expected = declaration.back
+        expected = module.sends_back(wire.into)
         assert expected is not None
         message = _expect(message, expected, wire.target)
         self._back[wire.target] = message

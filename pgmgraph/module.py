@@ -19,6 +19,7 @@ Guarantee = Literal["exact", "stochastic", "none"]
 Terms = Mapping[str, Tensor]
 Draws = Mapping[str, Tensor | Mapping[str, Tensor]]
 Method = Literal[
+    "check_wiring",
     "elbo",
     "event_shapes",
     "learn",
@@ -101,10 +102,13 @@ class Module(Node):
     - `event_shapes(<In ports>)`: the event shapes of the Out ports from those below, asked by `check`;
       it may also state what shape an In port must have.
     - `supports()`, optional: intervals that observed values must lie in, `{"x": (0.0, 1.0)}`.
+    - `check_wiring(connected, owned)`, optional, asked by `check`: given the wired ports and the Out ports whose
+      prior is the module's own, raise `WiringError` for a wiring that it cannot serve, or return remarks.
     - `setup(context)`, optional: make tensors, once. Call `super().setup(context)` first.
     - `start(batches)`, optional: initialise from data, once, before the first update.
     - `statistics(<ports>)` and `learn(total)`, to learn by sums: the statistics of a minibatch (a tensor,
-      or a mapping of tensors), then what follows from their sum.
+      or a mapping of tensors), then what follows from their sum over the plate, or, with `step_items`, from a
+      part's scaled up to it.
     - `learn_batches(batches)`, to learn by gradients over minibatches.
     - `update(<ports>)`, in the place of both: learn from the whole plate at once, and send.
     - `send(<ports>)`: an `Outbox` with the messages of a minibatch, pure given the parameters. The one
@@ -119,6 +123,9 @@ class Module(Node):
     Attributes:
         guarantee: "exact" (an update never lowers F), "stochastic" (raises it in expectation), "none".
         passes: how many times an update runs over the statistics.
+        step_items: on how many items each call of `learn` is taken, drawn in random order, their statistics scaled
+            up to the plate: a pass takes as many steps as cover it, all of one size, so that a rest too small for
+            one is left out of the pass. None, or a number as large as the plate: all items, one step a pass.
         at_once: the most items that `statistics`, `send` and `elbo` are given at a time; None for all.
         amortised: whether `send` ignores what comes from above, as an encoder does.
         elbo_items: on how many items of the plate `elbo` is evaluated and scaled up; None for all.
@@ -132,6 +139,7 @@ class Module(Node):
 
     guarantee: Guarantee = "none"
     passes: int = 1
+    step_items: int | None = None
     at_once: int | None = 65_536
     amortised: bool = False
     elbo_items: int | None = None

@@ -24,8 +24,7 @@ class Parcel:
     def open(self, index: Index, device: torch.device, dtype: torch.dtype) -> Message:
         """The items at `index`, on `device`, as `dtype`, converted to what is wanted."""
         if isinstance(index, Tensor):
-            first: Tensor = getattr(self.message, self.message.per_item[0])
-            index = index.to(first.device)
+            index = index.to(self.message.device)
         return convert(self.message[index].to(device, dtype), self.wanted, self.via)
 
 

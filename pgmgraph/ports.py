@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self, overload
+from typing import ClassVar, Self, TypeAlias, overload
 
 from pgmgraph.messages import Belief, MessageType, Point
+
+Back: TypeAlias = MessageType | tuple[MessageType, ...] | None
+"""The types of message that go back through a port."""
+
+
+def _types(back: Back) -> tuple[MessageType, ...]:
+    if back is None:
+        return ()
+    return back if isinstance(back, tuple) else (back,)
 
 
 class _Declaration:
@@ -21,11 +30,11 @@ class _Declaration:
 class _Explained(_Declaration):
     """What single ports and families have in common."""
 
-    def __init__(self, *accepts: MessageType, back: MessageType | None = None, optional: bool = False) -> None:
+    def __init__(self, *accepts: MessageType, back: Back = None, optional: bool = False) -> None:
         if not accepts:
             raise TypeError(f"Expected at least one type of message that {type(self).__name__}(...) accepts; got none.")
         self.accepts = accepts
-        self.back = back
+        self.backs = _types(back)
         self.optional = optional
 
 
@@ -35,7 +44,7 @@ class In(_Explained):
     Args:
         accepts: the types of forward message that the module takes, preferred ones first.
         back: the type of message that it sends back, or None where it sends nothing and so owns no
-            factor p(v) of the variable.
+            factor p(v) of the variable. Of several types, `Node.sends_back` says which one it sends.
         optional: whether the port may stay unwired; it then receives None.
     """
 
@@ -66,12 +75,13 @@ class Out(_Declaration):
 
     Args:
         sends: the type of forward message. A belief means that the module holds the variable.
-        back: the type of backward message that it takes from a parent, or None where it takes none.
+        back: the type of backward message that it takes from a parent, or several, preferred ones first;
+            None where it takes none.
     """
 
-    def __init__(self, sends: MessageType, *, back: MessageType | None = None) -> None:
+    def __init__(self, sends: MessageType, *, back: Back = None) -> None:
         self.sends = sends
-        self.back = back
+        self.backs = _types(back)
 
     @property
     def held_by_child(self) -> bool:
@@ -81,9 +91,9 @@ class Out(_Declaration):
     @property
     def belief(self) -> MessageType:
         """The type of q(v): what a holder sends, and what an unconnected port sends."""
-        if self.held_by_child or self.back is None or not issubclass(self.back, Belief):
+        if self.held_by_child or not self.backs or not issubclass(self.backs[0], Belief):
             return self.sends
-        return self.back
+        return self.backs[0]
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -104,6 +114,11 @@ class Node:
         for base in reversed(cls.__mro__):
             found.update({name: port for name, port in vars(base).items() if isinstance(port, In | Ins | Out)})
         cls.ports = found
+
+    def sends_back(self, port: str) -> MessageType | None:
+        """The type of message that goes back from an In port: the first one that it declares."""
+        declaration = self.ports[port]
+        return declaration.backs[0] if declaration.backs else None
 
     @classmethod
     def ins(cls) -> Iterator[tuple[str, In | Ins]]:

@@ -52,5 +52,5 @@ def test_who_holds_the_variable_follows_from_the_types() -> None:
     assert Out(Point).belief is Point
     assert is_observed(Out(Point))
     assert not is_observed(Noisy.z)
-    assert Centre.x.back is GaussianPotential
-    assert Walk.x.back is None
+    assert Centre.x.backs == (GaussianPotential,)
+    assert Walk.x.backs == ()

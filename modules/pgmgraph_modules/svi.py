@@ -27,6 +27,7 @@ from pgmgraph import (
     GaussianPotential,
     Guarantee,
     Message,
+    MixturePotential,
     Module,
     Out,
     Outbox,
@@ -38,10 +39,11 @@ Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
 class PotentialPrior(TorchDistribution):
-    """A Gaussian potential in the place of a prior: its `log_prob` is the potential, not normalised.
+    """A potential in the place of a prior: its `log_prob` is the potential, not normalised.
 
-    Its KL from a Gaussian belief, -H[q] - E_q[potential], is analytic, needs no factorisation, and is
-    registered with torch, so that `TraceMeanField_ELBO` uses it.
+    The KL of a Gaussian belief from a Gaussian potential, -H[q] - E_q[potential], is analytic, needs no
+    factorisation, and is registered with torch, so that `TraceMeanField_ELBO` uses it. From a mixture
+    it is taken by samples.
 
     Args:
         potential: of n items in D dimensions.
@@ -50,7 +52,7 @@ class PotentialPrior(TorchDistribution):
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
 
-    def __init__(self, potential: GaussianPotential) -> None:
+    def __init__(self, potential: GaussianPotential | MixturePotential) -> None:
         self.potential = potential
         super().__init__(torch.Size([len(potential)]), torch.Size(potential.event_shape), validate_args=False)
 
@@ -63,20 +65,11 @@ class PotentialPrior(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The potential at `value`, (..., n, D) to (..., n)."""
-        potential = self.potential
-        if potential.precision.ndim == 2:
-            pulled = potential.precision * value
-        else:
-            pulled = (potential.precision @ value.unsqueeze(-1)).squeeze(-1)
-        return potential.log_scale + ((potential.shift - 0.5 * pulled) * value).sum(-1)
+        return self.potential.value(value)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """A draw from the Gaussian that is proportional to the potential, which must be proper."""
-        precision = self.potential.precision
-        dense = precision.diag_embed() if precision.ndim == 2 else precision
-        mean = torch.cholesky_solve(self.potential.shift.unsqueeze(-1), torch.linalg.cholesky(dense)).squeeze(-1)
-        drawn: Tensor = dist.MultivariateNormal(mean, precision_matrix=dense).sample(torch.Size(sample_shape))
-        return drawn
+        """A draw from the distribution that is proportional to the potential, which must be proper."""
+        return self.potential.sample(tuple(sample_shape))
 
 
 def _kl_independent(q: torch.distributions.Independent[Distribution], prior: PotentialPrior) -> Tensor:
@@ -84,12 +77,18 @@ def _kl_independent(q: torch.distributions.Independent[Distribution], prior: Pot
         raise NotImplementedError  # torch's way to say that there is no closed form: samples are taken instead
     variance = q.base_dist.scale.square()
     entropy = q.base_dist.scale.log().sum(-1) + 0.5 * variance.shape[-1] * (1 + math.log(2 * math.pi))
-    return -entropy - prior.potential.expectation(Gaussian(q.base_dist.loc, variance))
+    return -entropy - _gaussian(prior).expectation(Gaussian(q.base_dist.loc, variance))
 
 
 def _kl_multivariate(q: torch.distributions.MultivariateNormal, prior: PotentialPrior) -> Tensor:
     entropy: Tensor = q.entropy()
-    return -entropy - prior.potential.expectation(Gaussian(q.mean, q.covariance_matrix))
+    return -entropy - _gaussian(prior).expectation(Gaussian(q.mean, q.covariance_matrix))
+
+
+def _gaussian(prior: PotentialPrior) -> GaussianPotential:
+    if not isinstance(prior.potential, GaussianPotential):
+        raise NotImplementedError  # as above
+    return prior.potential
 
 
 register_kl(torch.distributions.Independent, PotentialPrior)(_kl_independent)
@@ -194,11 +193,12 @@ class SVIModule(Module):
 
     def prior(self, message: Message | None, dimensions: int) -> TorchDistribution:
         """The prior of a minibatch's latents: the message from above, or N(0, I) while there is none."""
-        if isinstance(message, GaussianPotential):
+        if isinstance(message, GaussianPotential | MixturePotential):
             return PotentialPrior(message)
         if message is not None:
             raise MessageTypeError(
-                f"Expected a GaussianPotential as the prior in {self.context.name}; got {type(message).__name__}."
+                f"Expected a GaussianPotential or a MixturePotential as the prior in {self.context.name}; "
+                f"got {type(message).__name__}."
             )
         zeros = torch.zeros(dimensions, device=self.context.device)
         standard: TorchDistribution = dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -121,11 +122,28 @@ def _learn_and_send(module: Module, batches: Batches) -> Outbox:
     if has(module, "learn_batches"):
         method(module, "learn_batches", "which it has")(batches)
     elif has(module, "statistics"):
-        statistics, learn = method(module, "statistics", "which it has"), method(module, "learn", "which it has")
+        learn = method(module, "learn", "which it has")
         with torch.no_grad():
             for _ in range(module.passes):
-                learn(_total(statistics(**batch) for batch in batches.in_order(module.at_once)))
+                for total in _totals(module, batches):
+                    learn(total)
     return _send(module, batches)
+
+
+def _totals(module: Module, batches: Batches) -> Iterator[Statistics]:
+    """What each step of one pass learns from: the sums over the plate, or over a part of it and scaled up."""
+    statistics = method(module, "statistics", "which it has")
+    if module.step_items is None or module.step_items >= batches.size:
+        yield _total(statistics(**batch) for batch in batches.in_order(module.at_once))
+        return
+    steps = math.ceil(batches.size / module.step_items)
+    pieces = math.ceil(module.step_items / (module.at_once or module.step_items))
+    # Steps of one size, since a rest of a few items would speak for the whole plate; chance decides what is left out.
+    items = max(1, batches.size // (steps * pieces))
+    shuffled = batches.shuffled(items)
+    for _ in range(steps):
+        part = _total(statistics(**batch) for batch in islice(shuffled, pieces))
+        yield _scaled(part, batches.size / (items * pieces))
 
 
 def _send(module: Module, batches: Batches) -> Outbox:
@@ -177,6 +195,12 @@ def _total(pieces: Iterable[Statistics]) -> Statistics:
     return total
 
 
+def _scaled(total: Statistics, factor: float) -> Statistics:
+    if isinstance(total, Tensor):
+        return total * factor
+    return {name: value * factor for name, value in total.items()}
+
+
 def _concatenate(pieces: Sequence[Outbox]) -> Outbox:
     if len(pieces) == 1:
         return pieces[0]
@@ -219,8 +243,7 @@ def _spread(outbox: Outbox, batches: Batches) -> Outbox:
 
 
 def _spread_message(message: Message, rows: Tensor, n: int) -> Message:
-    first: Tensor = getattr(message, message.per_item[0])
-    return message.spread(rows.to(first.device), n)
+    return message.spread(rows.to(message.device), n)
 
 
 def _as_terms(module: Module, terms: object) -> Terms:

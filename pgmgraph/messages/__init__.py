@@ -4,7 +4,7 @@ from pgmgraph.messages.base import Belief, Index, Message, Potential
 from pgmgraph.messages.categorical import Categorical, CategoricalPotential
 from pgmgraph.messages.convert import MessageType, convert, convertible, ways
 from pgmgraph.messages.gaussian import Gaussian, GaussianPotential
-from pgmgraph.messages.mixture import PooledGaussianPotential
+from pgmgraph.messages.mixture import MixturePotential, PooledGaussianPotential
 from pgmgraph.messages.point import Point
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Index",
     "Message",
     "MessageType",
+    "MixturePotential",
     "Point",
     "PooledGaussianPotential",
     "Potential",

@@ -63,6 +63,12 @@ class Message(ABC):
     def blank(self, n: int) -> Self:
         """A message of this kind and shape for `n` items, every one flagged missing."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        first: Tensor = getattr(self, (*self.per_item, *self.shared)[0])
+        return first.device
+
     def __len__(self) -> int:
         first: Tensor = getattr(self, self.per_item[0])
         return first.shape[0]
@@ -111,8 +117,7 @@ class Message(ABC):
         """`missing` as a mask that is always there, (N,) bool."""
         if self.missing is not None:
             return self.missing
-        first: Tensor = getattr(self, self.per_item[0])
-        return torch.zeros(len(self), dtype=torch.bool, device=first.device)
+        return torch.zeros(len(self), dtype=torch.bool, device=self.device)
 
     def check_finite(self, source: str) -> None:
         """Raise MessageError, naming the rows, where a tensor holds NaN or infinity.

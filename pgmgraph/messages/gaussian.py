@@ -132,10 +132,24 @@ class GaussianPotential(Potential):
             missing=torch.ones(n, dtype=torch.bool, device=self.shift.device),
         )
 
+    def value(self, v: Tensor) -> Tensor:
+        """The potential at v, (..., N, D) to (..., N)."""
+        pulled = self.precision * v if self.precision.ndim == 2 else (self.precision @ v.unsqueeze(-1)).squeeze(-1)
+        return self.log_scale + ((self.shift - 0.5 * pulled) * v).sum(-1)
+
     def expectation(self, belief: Gaussian) -> Tensor:
         """E_q[log f_n(v_n)], (N,), differentiable in the belief's moments."""
         linear = (self.shift * belief.mean).sum(-1)
         return self.log_scale + linear - 0.5 * quadratic(self.precision, belief)
+
+    def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        """Draws from the normal that is proportional to f_n, (*sample_shape, N, D); precisions must be positive."""
+        precision = self.precision.diag_embed() if self.precision.ndim == 2 else self.precision
+        factor = torch.linalg.cholesky(precision)
+        mean = torch.cholesky_solve(self.shift.unsqueeze(-1), factor).squeeze(-1)
+        noise = torch.randn(*sample_shape, *mean.shape, 1, dtype=mean.dtype, device=mean.device)
+        drawn: Tensor = mean + torch.linalg.solve_triangular(factor.mT, noise, upper=True).squeeze(-1)
+        return drawn
 
     def __mul__(self, other: GaussianPotential) -> GaussianPotential:
         """The product of two potentials of one variable: their natural parameters add up."""

@@ -18,15 +18,19 @@ from pgmgraph import (
     Gaussian,
     Guarantee,
     In,
+    MessageType,
+    MixturePotential,
     Module,
     Out,
     Outbox,
     PooledGaussianPotential,
 )
+from pgmgraph.errors import WiringError
 from pgmgraph_modules.gmm import pyro_model
 from pgmgraph_modules.gmm.moments import Layout
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
+from pgmgraph_modules.gmm.samples import BeliefSamples
 from pgmgraph_modules.gmm.starts import best_start
 
 _BYTES_LAID_OUT = 128 * 2**20
@@ -40,8 +44,13 @@ class GMM(Module):
     E[x x'] taken under the belief about x: the variance that a child sends enters every step. Learns
     and sends in float64.
 
+    With message="mixture" the component is summed out: F holds E_q(x) log sum_k exp(E log pi_k + E log N_k(x)),
+    which is tighter, since the component may follow the value of x and not its belief alone. The expectation
+    is taken by a few fixed draws of each belief, each with responsibilities of its own.
+
     Ports:
-        x: vectors, as beliefs (with their variance) or as values. Sends back the expected natural parameters.
+        x: vectors, as beliefs (with their variance) or as values. Sends back the expected natural parameters,
+            or the whole mixture.
         c: the component. Unwired, the mixture holds it; wired, the parent does, and takes log-likelihoods.
 
     Args:
@@ -52,7 +61,9 @@ class GMM(Module):
         passes: iterations of variational Bayes in one update.
         message: what goes back to x. "expected": E_q[log p(x | c)], the message that never lowers F.
             "component": N(mean, covariance) of the most probable component; "mean": N(mean, I) of it.
-            The last two are what older models send, and guarantee nothing.
+            Those two are what older models send, and guarantee nothing. "mixture": the mixture itself, for
+            children that take a `MixturePotential`, as a VAE does; c can then have no parent.
+        draws: of each belief, for message="mixture"; an even number.
         concentration: of the Dirichlet prior, for each component. Small ones switch components off, for good;
             N / K says, as firmly as the data, that clusters are of about one size, and tells apart starts
             that merge two clusters and split a third.
@@ -66,7 +77,7 @@ class GMM(Module):
         ValueError: an argument that no mixture can have.
     """
 
-    x = In(Gaussian, back=PooledGaussianPotential)
+    x = In(Gaussian, back=(PooledGaussianPotential, MixturePotential))
     c = Out(CategoricalPotential, back=Categorical)
 
     dtype = torch.float64
@@ -78,7 +89,8 @@ class GMM(Module):
         covariance: Literal["full", "diagonal"] = "full",
         starts: int = 10,
         passes: int = 2,
-        message: Literal["expected", "component", "mean"] = "expected",
+        message: Literal["expected", "component", "mean", "mixture"] = "expected",
+        draws: int = 8,
         concentration: float = 1.0,
         mean_precision: float = 1.0,
         freedom: float | None = None,
@@ -93,15 +105,18 @@ class GMM(Module):
                 raise ValueError(f"Expected a positive {name}; got {value}.")
         for name, choice, choices in (
             ("covariance", covariance, ("full", "diagonal")),
-            ("message", message, ("expected", "component", "mean")),
+            ("message", message, ("expected", "component", "mean", "mixture")),
         ):
             if choice not in choices:
                 raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
+        if draws < 2 or draws % 2:
+            raise ValueError(f"Expected draws as an even number of at least 2; got {draws}.")
         self.components = components
         self.covariance = covariance
         self.starts = starts
         self.passes = passes
         self.message = message
+        self.draws = draws
         self.concentration = concentration
         self.mean_precision = mean_precision
         self.freedom = freedom
@@ -111,7 +126,20 @@ class GMM(Module):
     @property
     def guarantee(self) -> Guarantee:  # type: ignore[override]  # it depends on the message that was chosen
         """Exact, unless an older message scheme was chosen."""
-        return "exact" if self.message == "expected" else "none"
+        return "exact" if self.message in ("expected", "mixture") else "none"
+
+    def sends_back(self, port: str) -> MessageType | None:
+        """See `Node`."""
+        return MixturePotential if self.message == "mixture" else super().sends_back(port)
+
+    def check_wiring(self, connected: frozenset[str], owned: frozenset[str]) -> list[str]:
+        """See `Module`."""
+        if self.message == "mixture" and "c" not in owned:
+            raise WiringError(
+                "message='mixture' sums c out, and so no parent can hold c. "
+                "Use message='expected', or wire c to nothing."
+            )
+        return []
 
     def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """See `Module`."""
@@ -128,11 +156,14 @@ class GMM(Module):
         if self.freedom is not None and self.freedom <= least - 1:
             raise ValueError(f"Expected freedom above {least - 1} in {self.dimensions} dimensions; got {self.freedom}.")
         self._laid_out: tuple[weakref.ref[Gaussian], Tensor] | None = None
+        self._samples: BeliefSamples | None = None
+        if self.message == "mixture":
+            self._samples = BeliefSamples(self.draws, self.dimensions, context.device)
         self.layout: Layout | None = None
         self.prior: Posterior | None = None
         self.posterior: Posterior | None = None
         columns = Layout(self.dimensions, self.covariance == "full", torch.zeros(self.dimensions)).columns
-        self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns))
+        self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns * (self.draws if self._samples else 1)))
 
     def start(self, batches: Batches) -> None:
         """Fix the prior, and take the best of several starts."""
@@ -143,7 +174,7 @@ class GMM(Module):
         [belief] = beliefs
         self._fix_prior(belief)
         layout, prior = self._layout(), self._prior()
-        moments = self._moments(belief)
+        moments = layout.moments(belief)
         self.posterior, bound = best_start(
             belief.mean - layout.centre, moments, prior, layout, self.components, self.starts
         )
@@ -152,7 +183,7 @@ class GMM(Module):
     def statistics(self, x: Gaussian, c: Categorical | None) -> Tensor:
         """Responsibilities' products with the moments, (K, columns): an E step, or the parent's belief."""
         moments = self._moments(x)
-        return self._responsibilities(moments, c) @ moments.T
+        return self._responsibilities(moments, c) @ moments.T * (len(x) / moments.shape[1])
 
     def learn(self, total: Tensor) -> None:
         """The M step."""
@@ -161,7 +192,8 @@ class GMM(Module):
     def send(self, x: Gaussian, c: Categorical | None) -> Outbox:
         """The expected natural parameters to x; to c, the belief or the log-likelihoods."""
         moments = self._moments(x)
-        responsibilities = self._responsibilities(moments, c).T.contiguous()
+        each = self._responsibilities(moments, c)
+        responsibilities = each.unflatten(1, (-1, len(x))).mean(1).T.contiguous()
         back = self._message_to_x(responsibilities)
         if "c" in self.context.owned:
             return Outbox(x=back, c=Categorical(responsibilities))
@@ -169,13 +201,19 @@ class GMM(Module):
         return Outbox(x=back, c=CategoricalPotential(likelihoods.T.contiguous()))
 
     def elbo(self, x: Gaussian, c: Categorical) -> Mapping[str, Tensor]:
-        """E log p(x | c) and, where c is the mixture's own, E log p(c) and H[q(c)]; less the KL of the parameters."""
+        """E log p(x | c) and, where c is the mixture's own, E log p(c) and H[q(c)]; less the KL of the parameters.
+
+        With message="mixture", E log p(x) in the place of the first three.
+        """
         posterior, prior = self._posterior(), self._prior()
         likelihoods = posterior.log_likelihoods(self._moments(x), self._layout())
-        terms = {
-            "log p(x|c)": (c.probs.T * likelihoods).sum(0),
-            "-KL components": -posterior.divergence_of_components(prior),
-        }
+        terms = {"-KL components": -posterior.divergence_of_components(prior)}
+        if self.message == "mixture":
+            evidence = torch.logsumexp(likelihoods + posterior.expected_log_weights()[:, None], 0)
+            terms["log p(x)"] = evidence.unflatten(0, (-1, len(x))).mean(0)
+            terms["-KL weights"] = -posterior.divergence_of_weights(prior)
+            return terms
+        terms["log p(x|c)"] = (c.probs.T * likelihoods).sum(0)
         if "c" in self.context.owned:
             terms["log p(c)"] = c.probs @ posterior.expected_log_weights()
             terms["H[c]"] = c.entropy()
@@ -271,9 +309,10 @@ class GMM(Module):
         return self.posterior
 
     def _moments(self, x: Gaussian) -> Tensor:
-        """The moments of a minibatch; the last one's are kept, since passes of an update see it again."""
+        """The moments of a minibatch, or of its draws; the last one's are kept: passes of an update see it again."""
         if self._laid_out is None or self._laid_out[0]() is not x:
-            self._laid_out = (weakref.ref(x), self._layout().moments(x))
+            seen = self._samples.draw(x) if self._samples else x
+            self._laid_out = (weakref.ref(x), self._layout().moments(seen))
         return self._laid_out[1]
 
     def _responsibilities(self, moments: Tensor, c: Categorical | None) -> Tensor:
@@ -284,10 +323,10 @@ class GMM(Module):
         joint = posterior.log_likelihoods(moments, self._layout())
         return torch.softmax(joint.add_(posterior.expected_log_weights()[:, None]), 0)
 
-    def _message_to_x(self, responsibilities: Tensor) -> PooledGaussianPotential:
+    def _message_to_x(self, responsibilities: Tensor) -> PooledGaussianPotential | MixturePotential:
         posterior, centre = self._posterior(), self._layout().centre
         k, full = self.components, self.covariance == "full"
-        if self.message == "expected":
+        if self.message in ("expected", "mixture"):
             shift, precision, log_scale = posterior.components.natural()
         else:
             nearest = responsibilities.argmax(1)
@@ -303,8 +342,12 @@ class GMM(Module):
         blocks = centre.reshape(self._layout().blocks)
         moved = (precision @ blocks.unsqueeze(-1)).squeeze(-1)
         log_scale = log_scale - (shift * blocks).sum((1, 2)) - 0.5 * (moved * blocks).sum((1, 2))
-        flat = precision.squeeze(1) if full else precision.flatten(1)
-        return PooledGaussianPotential(responsibilities, (shift + moved).flatten(1), flat.contiguous(), log_scale)
+        shift = (shift + moved).flatten(1)
+        precision = (precision.squeeze(1) if full else precision.flatten(1)).contiguous()
+        if self.message == "mixture":
+            log_weights = posterior.expected_log_weights()
+            return MixturePotential(len(responsibilities), log_weights, shift, precision, log_scale)
+        return PooledGaussianPotential(responsibilities, shift, precision, log_scale)
 
 
 def _state(posterior: Posterior) -> dict[str, Tensor]:

@@ -11,7 +11,18 @@ from pyro import distributions as dist
 from pyro import poutine
 from torch import Tensor, nn
 
-from pgmgraph import Context, Gaussian, GaussianPotential, Guarantee, In, Message, Out, Outbox, Point
+from pgmgraph import (
+    Context,
+    Gaussian,
+    GaussianPotential,
+    Guarantee,
+    In,
+    Message,
+    MixturePotential,
+    Out,
+    Outbox,
+    Point,
+)
 from pgmgraph.errors import ShapeError
 from pgmgraph_modules.svi import Optimiser, SVIModule
 from pgmgraph_modules.vae import networks
@@ -21,8 +32,8 @@ from pgmgraph_modules.vae.ramp import Ramp
 class VAE(SVIModule):
     """x_n given z_n by a decoder network, q(z_n) by an encoder network (Kingma and Welling, 2014).
 
-    The prior of z_n is the potential that its parent sends back, item by item, full precisions included;
-    N(0, I) while there is none.
+    The prior of z_n is the potential that its parent sends back, item by item, full precisions included,
+    or a whole mixture (Jiang et al., 2017); N(0, I) while there is none.
 
     Ports:
         x: values of any event shape. Asked to predict, it sends the mean that the decoder gives.
@@ -46,7 +57,7 @@ class VAE(SVIModule):
     """
 
     x = In(Point)
-    z = Out(Gaussian, back=GaussianPotential)
+    z = Out(Gaussian, back=(GaussianPotential, MixturePotential))
 
     def __init__(
         self,

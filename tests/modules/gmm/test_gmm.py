@@ -355,7 +355,7 @@ def test_scores_and_inference_of_held_out_data():
         ({"components": 3, "concentration": 0.0}, "positive concentration; got 0.0"),
         ({"components": 3, "scale": float("nan")}, "positive scale; got nan"),
         ({"components": 3, "covariance": "spherical"}, "covariance as one of full, diagonal; got 'spherical'"),
-        ({"components": 3, "message": "sample"}, "message as one of expected, component, mean; got 'sample'"),
+        ({"components": 3, "message": "sample"}, "message as one of expected, component, mean, mixture; got 'sample'"),
     ],
 )
 def test_impossible_arguments_are_refused(options, text):
