@@ -4,6 +4,8 @@ from pgmgraph import errors, registry
 from pgmgraph.callbacks import ProgressDisplay
 from pgmgraph.checks import Checked
 from pgmgraph.events import (
+    BeginningEnded,
+    BeginningStarted,
     Callback,
     Event,
     FitEnded,
@@ -14,10 +16,11 @@ from pgmgraph.events import (
     RoundStarted,
 )
 from pgmgraph.executors import Executor, SerialExecutor
-from pgmgraph.fit import FitResult, Scorer, fit
+from pgmgraph.fit import FitResult, fit
 from pgmgraph.generate import generate
 from pgmgraph.graph import ModelGraph
 from pgmgraph.infer import infer
+from pgmgraph.learning import Scorer
 from pgmgraph.ledger import Entry
 from pgmgraph.messages import (
     Belief,
@@ -46,6 +49,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Batch",
     "Batches",
+    "BeginningEnded",
+    "BeginningStarted",
     "Belief",
     "Beliefs",
     "Callback",

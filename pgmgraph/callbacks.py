@@ -28,13 +28,17 @@ class ProgressDisplay:
         self._task = TaskID(0)
         self._rounds = self._first = 0
         self._begin = self._second = 0.0
-        self._last = ""
+        self._last = self._beginning = ""
 
     def __call__(self, event: Event) -> None:
         """Show what the event changes."""
         match event:
             case events.FitStarted():
                 self._start(event)
+            case events.BeginningStarted():
+                self._beginning = f"beginning {event.number + 1}/{event.beginnings}  "
+            case events.BeginningEnded():
+                self._beginning = ""
             case events.Progress():
                 self._inside(event)
             case events.RoundEnded():
@@ -64,7 +68,7 @@ class ProgressDisplay:
 
     def _round(self, event: events.RoundEnded) -> None:
         done = event.round - self._first + 1
-        parts = [f"round {done}/{self._rounds}"]
+        parts = [f"{self._beginning}round {done}/{self._rounds}"]
         if event.F is not None:
             parts.append(f"F {event.F:,.0f}")
         parts += [f"{name} {event.scores[name]:.3f}" for name in self._columns if name in event.scores]

@@ -18,6 +18,7 @@ from pgmgraph.module import Context, Draws, Guarantee, has, learns
 from pgmgraph.observation import Observation, Values
 from pgmgraph.plates import Delivery
 from pgmgraph.randomness import seed_of
+from pgmgraph.snapshots import Snapshot
 
 Data = Mapping[str, Values | Observation]
 
@@ -48,6 +49,7 @@ class Engine:
         mail: what lies on the wires.
         items: the number of items of each module's plate.
         checked: what the check of the graph found out.
+        beginning: which one of several is being learnt; it enters the seeds of updates.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Engine:
         self.graph = graph
         self._frozen = frozenset(frozen)
         self.seed = seed
+        self.beginning = 0
         observations = dict(graph.observations)
         with_data(graph, observations, data or {})
         self.checked: Checked = graph.check(observations)
@@ -119,9 +122,20 @@ class Engine:
         [outbox] = self._executor.send([self._call("send", name, self.mail.letters(name))])
         return self.mail.deliver(name, outbox)
 
-    def evaluate(self, names: Sequence[str]) -> dict[str, OwnTerms | None]:
-        """Own terms of F under the beliefs in the mail; always on the same subset, with the same noise."""
-        calls = [self._call("elbo", name, self.mail.believed(name)) for name in names]
+    def snapshot(self) -> Snapshot:
+        """All that learning has changed so far, as a copy."""
+        states = self._executor.save(tuple(self.graph.modules))
+        return Snapshot(states, self.mail.saved(), self.graph.calls.copy(), self.graph.rounds_done)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot, which stays whole."""
+        self._executor.load(snapshot.modules)
+        self.mail.restore(snapshot.mail)
+        self.graph.calls, self.graph.rounds_done = snapshot.calls.copy(), snapshot.rounds_done
+
+    def evaluate(self, names: Sequence[str], draw: int = 0) -> dict[str, OwnTerms | None]:
+        """Own terms of F under the beliefs in the mail; a draw has its own subset and noise."""
+        calls = [self._call("elbo", name, self.mail.believed(name), draw) for name in names]
         return dict(zip(names, self._executor.evaluate(calls), strict=True))
 
     def predict(self, name: str, port: str) -> Message:
@@ -140,7 +154,9 @@ class Engine:
         number: int = 0,
         learn: bool = True,
     ) -> Call:
-        return Call(name, mail, seed_of(self.seed, name, method, number), self.graph.rounds_done, learn)
+        # Beginnings learn with noise of their own, and are judged by the same.
+        which = f"{method} of beginning {self.beginning}" if self.beginning and method == "update" else method
+        return Call(name, mail, seed_of(self.seed, name, which, number), self.graph.rounds_done, learn)
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:
         """A context for each module that is not set up yet; the others must still fit their data."""

@@ -18,6 +18,22 @@ class FitStarted:
 
 
 @dataclass(frozen=True)
+class BeginningStarted:
+    """Beginning `number` of `beginnings`, counted from 0, starts from where the others started."""
+
+    number: int
+    beginnings: int
+
+
+@dataclass(frozen=True)
+class BeginningEnded:
+    """A beginning has run its rounds; F is what beginnings are compared by, None where it diverged."""
+
+    number: int
+    F: float | None
+
+
+@dataclass(frozen=True)
 class RoundStarted:
     """Round `round`, counted from 0 over all calls of `fit`, begins."""
 
@@ -62,5 +78,7 @@ class FitEnded:
     reason: str
 
 
-Event: TypeAlias = FitStarted | RoundStarted | Progress | ModuleUpdated | RoundEnded | FitEnded
+Event: TypeAlias = (
+    FitStarted | BeginningStarted | BeginningEnded | RoundStarted | Progress | ModuleUpdated | RoundEnded | FitEnded
+)
 Callback: TypeAlias = Callable[[Event], None]

@@ -5,31 +5,19 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from pgmgraph.engine import Data, Engine, fitted
-from pgmgraph.errors import DataError, ScheduleError
-from pgmgraph.events import Callback, Event, FitEnded, FitStarted, ModuleUpdated, Progress, RoundEnded, RoundStarted
+from pgmgraph.engine import Data, fitted
+from pgmgraph.errors import ScheduleError
+from pgmgraph.events import FitEnded, FitStarted
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
-from pgmgraph.ledger import Entry, Ledger
-from pgmgraph.messages import Message
-from pgmgraph.schedules import Schedule, Stage, View, as_stage, schedule_function
-from pgmgraph.scores import Scores
+from pgmgraph.learning import Learning, Watcher
+from pgmgraph.ledger import Entry
+from pgmgraph.restarts import Beginnings
+from pgmgraph.schedules import Schedule
 from pgmgraph.variables import Beliefs
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """Adds columns to the history: looks at the beliefs at the end of each round. See `Scores`."""
-
-    def score(self, graph: ModelGraph, beliefs: Mapping[str, Message]) -> Mapping[str, float]:
-        """A value for each column."""
-
-
-Watcher: TypeAlias = Callback | Scorer
 
 
 @dataclass
@@ -42,6 +30,7 @@ class FitResult:
         trace: a row for each stage, with F and each module's own terms; empty with objective=False.
         reason: why it stopped: "rounds" or "converged".
         rounds: how many rounds this call ran.
+        beginnings: with restarts, F of each beginning as they were compared, minus infinity for one that diverged.
     """
 
     beliefs: Beliefs
@@ -50,6 +39,7 @@ class FitResult:
     reason: str
     rounds: int
     seconds: float = field(default=0.0)
+    beginnings: list[float] = field(default_factory=list)
 
 
 def fit(
@@ -65,6 +55,8 @@ def fit(
     frozen: Sequence[str] = (),
     strict: bool = False,
     objective: bool = True,
+    restarts: int = 1,
+    restart_rounds: int = 12,
     executor: Executor | None = None,
     device: str = "auto",
 ) -> FitResult:
@@ -83,6 +75,12 @@ def fit(
         frozen: modules that send but do not learn.
         strict: raise, instead of warn, where an update that is declared exact lowers F.
         objective: whether F is computed after each stage.
+        restarts: how many beginnings are tried. What is learnt before the first module that starts from data
+            (a mixture, say) is learnt once; from there each beginning runs `restart_rounds` rounds with randomness
+            of its own, and the one with the best F goes on. F is averaged over the last rounds, and over several
+            draws of noise and subsets, the same for all. A mixture that takes the best of many starts by itself
+            begins alike each time: give it few.
+        restart_rounds: see `restarts`. Where a weight rises over rounds, as a VAE's `Ramp` does, let it reach its end.
         executor: where modules run; in this process by default.
         device: "auto", "cpu", "cuda", "cuda:1" ...; for modules that are not set up yet.
 
@@ -93,14 +91,17 @@ def fit(
         WiringError, ScheduleError, DataError: before anything is computed.
         LearningError: an update went wrong.
     """
-    for name, number in {"rounds": rounds, "patience": patience}.items():
+    numbers = {"rounds": rounds, "patience": patience, "restarts": restarts, "restart_rounds": restart_rounds}
+    for name, number in numbers.items():
         if number < 1:
             raise ScheduleError(f"Expected {name} of at least 1; got {number}.")
     if tol is not None and not (tol > 0 and objective):
         raise ScheduleError(f"Expected a positive tol, and objective=True to watch F; got {tol} and {objective}.")
-    return _Fit(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device).run(
-        rounds, _Convergence(tol, patience)
-    )
+    if restarts > 1 and not objective:
+        raise ScheduleError("Expected objective=True with restarts, which are compared by F; got objective=False.")
+    learning = Learning(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device)
+    beginnings = Beginnings(learning, restarts, min(rounds, restart_rounds)) if restarts > 1 else None
+    return _run(learning, rounds, _Convergence(tol, patience), beginnings)
 
 
 _ROUNDING = 1e-9
@@ -126,118 +127,23 @@ class _Convergence:
         return self._still >= self._patience
 
 
-class _Fit:
-    """One call of `fit`."""
-
-    def __init__(
-        self,
-        graph: ModelGraph,
-        data: Data | None,
-        schedule: Schedule,
-        seed: int,
-        callbacks: Sequence[Watcher],
-        frozen: Sequence[str],
-        strict: bool,
-        objective: bool,
-        executor: Executor | None,
-        device: str,
-    ) -> None:
-        self.graph = graph
-        self.seed = seed
-        self.callbacks: list[Callable[[Event], None]] = [one for one in callbacks if not isinstance(one, Scorer)]
-        self.scorers = [one for one in callbacks if isinstance(one, Scorer)]
-        self.view = View(graph, tuple(graph.modules), frozenset(frozen))
-        self.stages_of = schedule_function(schedule, self.view)
-        self.engine = Engine(
-            graph, data, seed=seed, device=device, executor=executor, watcher=self._progress, frozen=frozen
-        )
-        for remark in self.engine.checked.remarks:
-            warnings.warn(remark, stacklevel=4)
-        for scorer in self.scorers:
-            if isinstance(scorer, Scores):
-                scorer.check(graph, self.engine.items)
-        sent = self._fill_mail()
-        self.ledger = Ledger(self.engine, sent, strict) if objective else None
-        self.history: dict[str, list[float | None]] = {}
-        self.trace: list[Entry] = []
-        self.guarantees: dict[str, str] = {}
-
-    def run(self, rounds: int, convergence: _Convergence) -> FitResult:
-        begin = time.perf_counter()
-        self._emit(FitStarted(tuple(self.graph.modules), rounds, self.graph.rounds_done, self.seed))
-        done, reason = 0, "failed"
-        try:
-            while done < rounds and reason != "converged":
-                view = replace(self.view, F=tuple(self.history.get("F", [])))
-                self._round(self.stages_of(view, self.graph.rounds_done))
-                done += 1
-                guaranteed = "none" not in self.guarantees.values() and not self.engine.checked.remarks
-                if convergence.reached(self.ledger.F if self.ledger else None, guaranteed):
-                    reason = "converged"
-            reason = "converged" if reason == "converged" else "rounds"
-        finally:
-            # Whoever watches hears of the end however it came: a display must let go of the terminal.
-            self._emit(FitEnded(done, reason))
-        for name in self.view.modules:
-            if name not in fitted(self.graph) and name not in self.view.frozen:
-                warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
-        return FitResult(self.engine.mail.beliefs, self.history, self.trace, reason, done, time.perf_counter() - begin)
-
-    def _fill_mail(self) -> list[str]:
-        """What modules that have learnt before think of this data, so that learning goes on from there."""
-        known = {*fitted(self.graph), *self.view.frozen}
-        sent = []
-        for name in self.engine.order():
-            if name in known and self.engine.mail.ready(name):
-                self.engine.send(name)
-                sent.append(name)
-        return sent
-
-    def _round(self, stages: Iterable[Stage]) -> None:
-        begin = time.perf_counter()
-        round = self.graph.rounds_done
-        self._emit(RoundStarted(round))
-        empty = True
-        if isinstance(stages, str) or not isinstance(stages, Iterable):
-            raise ScheduleError(f"Expected stages from the schedule, as in ['vae', 'gmm']; got {stages!r}.")
-        for stage in stages:
-            self._stage(as_stage(stage, self.view))
-            empty = False
-        if empty:
-            raise ScheduleError(f"The schedule names no module in round {round}. Yield at least one stage.")
-        seconds = time.perf_counter() - begin
-        scores: dict[str, float] = {}
-        for scorer in self.scorers:
-            columns = scorer.score(self.graph, self.engine.mail.beliefs)
-            twice = scores.keys() & columns.keys()
-            if twice:
-                raise DataError(
-                    f"Two scorers give a column {min(twice)!r}. Give one of them a prefix: Scores(..., prefix='gmm ')."
-                )
-            scores |= columns
-        objective = self.ledger.F if self.ledger else None
-        self._record({"F": objective, "seconds": seconds, **scores})
-        self.graph.rounds_done += 1
-        self._emit(RoundEnded(round, objective, seconds, scores))
-
-    def _stage(self, names: tuple[str, ...]) -> None:
-        reports, changed = self.engine.update(names)
-        for report in reports:
-            self.guarantees[report.module] = report.guarantee
-            self._emit(ModuleUpdated(self.graph.rounds_done, report.module, report.seconds))
-        if self.ledger:
-            self.trace.append(self.ledger.enter(reports, changed))
-
-    def _record(self, row: Mapping[str, float | None]) -> None:
-        rounds = max((len(column) for column in self.history.values()), default=0)
-        for name in row:
-            self.history.setdefault(name, [None] * rounds)
-        for name, column in self.history.items():
-            column.append(row.get(name))
-
-    def _progress(self, module: str, done: int, total: int, values: Mapping[str, float]) -> None:
-        self._emit(Progress(self.graph.rounds_done, module, done, total, dict(values)))
-
-    def _emit(self, event: Event) -> None:
-        for callback in self.callbacks:
-            callback(event)
+def _run(learning: Learning, rounds: int, convergence: _Convergence, beginnings: Beginnings | None) -> FitResult:
+    graph, begin = learning.graph, time.perf_counter()
+    learning.emit(FitStarted(tuple(graph.modules), rounds, graph.rounds_done, learning.seed))
+    first, reason, objectives = graph.rounds_done, "failed", []
+    try:
+        if beginnings:
+            objectives = beginnings.run()
+        while graph.rounds_done - first < rounds and reason != "converged":
+            learning.round()
+            if convergence.reached(learning.ledger.F if learning.ledger else None, learning.guaranteed):
+                reason = "converged"
+        reason = "converged" if reason == "converged" else "rounds"
+    finally:
+        # Whoever watches hears of the end however it came: a display must let go of the terminal.
+        learning.emit(FitEnded(graph.rounds_done - first, reason))
+    for name in learning.view.modules:
+        if name not in fitted(graph) and name not in learning.view.frozen:
+            warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
+    done, seconds = graph.rounds_done - first, time.perf_counter() - begin
+    return FitResult(learning.engine.mail.beliefs, learning.history, learning.trace, reason, done, seconds, objectives)

@@ -10,6 +10,7 @@ from pgmgraph.engine import Engine, ModuleReport
 from pgmgraph.errors import BoundDecreased, BoundDecreasedError
 from pgmgraph.executors import OwnTerms
 from pgmgraph.graph import ModelGraph
+from pgmgraph.module import has
 
 _TOLERANCE = 1e-9
 
@@ -31,6 +32,14 @@ class Entry:
     F: float | None
     standard_error: float
     terms: Mapping[str, Mapping[str, float]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """The terms that a ledger knows, and the modules that have sent something."""
+
+    terms: Mapping[str, OwnTerms | None]
+    updated: frozenset[str]
 
 
 class Ledger:
@@ -56,6 +65,24 @@ class Ledger:
         totals = [terms.total if terms else None for terms in self._terms.values()]
         known = [total for total in totals if total is not None]
         return sum(known) if self._complete and known and len(known) == len(totals) else None
+
+    def averaged(self, draws: int) -> float | None:
+        """F averaged over several subsets and draws of noise, where modules evaluate theirs by such; None as `F` is."""
+        if self.F is None:
+            return None
+        drawing = {name for name, module in self._engine.graph.modules.items() if has(module, "elbo")}
+        sampled = [name for name, terms in self._terms.items() if terms and not terms.exact and name in drawing]
+        fixed = sum(terms.total for name, terms in self._terms.items() if terms and name not in sampled)
+        drawn = [self._engine.evaluate(sampled, draw) for draw in range(draws)]
+        return fixed + sum(terms.total for one in drawn for terms in one.values() if terms) / draws
+
+    def saved(self) -> LedgerState:
+        """What is known at this moment."""
+        return LedgerState(dict(self._terms), frozenset(self._updated))
+
+    def restore(self, state: LedgerState) -> None:
+        """Go back to what was known."""
+        self._terms, self._updated = dict(state.terms), set(state.updated)
 
     def enter(self, reports: Sequence[ModuleReport], changed: set[str]) -> Entry:
         """Recompute what a stage changed: the modules that learnt, and those that see a new belief."""

@@ -11,14 +11,15 @@ from pgmgraph_modules.gmm import GMM
 from tests.toys import blobs
 
 
-def shown(terminal: bool, columns: tuple[str, ...] = ("accuracy",)) -> str:
+def shown(terminal: bool, columns: tuple[str, ...] = ("accuracy",), restarts: int = 1) -> str:
     values, labels = blobs(30)
     data, gmm = Observation(values), GMM(3, starts=1)
     graph = ModelGraph(data=data, gmm=gmm)
     graph.connect(data.value, gmm.x)
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=120, color_system=None)
-    fit(graph, rounds=3, callbacks=[Scores(gmm.c, labels), ProgressDisplay("blobs", columns, console)])
+    watchers = [Scores(gmm.c, labels), ProgressDisplay("blobs", columns, console)]
+    fit(graph, rounds=3, restarts=restarts, restart_rounds=2, callbacks=watchers)
     return out.getvalue()
 
 
@@ -43,3 +44,10 @@ def test_a_terminal_shows_a_bar_that_ends_full() -> None:
     text = shown(terminal=True)
     assert "round 3/3" in text
     assert "blobs: round" not in text
+
+
+def test_beginnings_are_numbered() -> None:
+    lines = shown(terminal=False, restarts=2).splitlines()
+    begun = [line.removeprefix("blobs: ").split("  F")[0] for line in lines]
+    first, second = "beginning 1/2  round", "beginning 2/2  round"
+    assert begun == [f"{first} 1/3", f"{first} 2/3", f"{second} 1/3", f"{second} 2/3", "round 3/3"]

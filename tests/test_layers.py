@@ -32,9 +32,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("executors",),
     ("callbacks", "scores"),
     ("datasets",),
+    ("snapshots",),
     ("engine",),
     ("ledger",),
-    ("infer",),
+    ("infer", "learning"),
+    ("restarts",),
     ("fit", "generate"),
     ("plotting",),
 )

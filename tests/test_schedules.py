@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pgmgraph import ModelGraph, View, fit
+from pgmgraph import ModelGraph, Stage, View, fit
 from pgmgraph.errors import ScheduleError
 from pgmgraph.events import ModuleUpdated
+from pgmgraph.schedules import residual
 from tests.refusals import refused
-from tests.toys import Centre, Noisy, observed
+from tests.toys import Centre, Noisy, Relay, observed
 
 
 def chain() -> ModelGraph:
@@ -37,6 +38,46 @@ def order(schedule: object, rounds: int = 1, **options: object) -> list[str]:
 def test_named_schedules() -> None:
     assert order("bottom_up", 2) == 2 * ["noisy", "middle", "centre"]
     assert order("up_down") == ["noisy", "middle", "centre", "middle", "noisy"]
+
+
+def test_residual_begins_from_the_bottom_and_updates_everyone_once_a_round() -> None:
+    updated = order("residual", 3)
+    assert updated[:3] == ["noisy", "middle", "centre"]
+    assert [sorted(updated[begin : begin + 3]) for begin in (3, 6)] == 2 * [["centre", "middle", "noisy"]]
+
+
+def test_residual_goes_first_to_where_the_mail_changed_most() -> None:
+    seen: list[tuple[dict[str, float], str]] = []
+
+    def watched(view: View, round: int) -> Iterator[Stage]:
+        for stage in residual(view, round):
+            assert isinstance(stage, str)
+            seen.append((dict(view.residuals()), stage))
+            yield stage
+
+    fit(chain(), rounds=80, schedule=watched)
+    for number, (residuals, chosen) in enumerate(seen):
+        waiting = {name for _, name in seen[number : number - number % 3 + 3]}
+        assert residuals[chosen] == max(residuals[name] for name in waiting & residuals.keys())
+    # In the first round nobody but the lowest has mail; an update empties a module's residual.
+    assert seen[0] == ({"noisy": 1.0}, "noisy")
+    assert seen[1][0]["noisy"] == 0.0
+    # The graph comes to rest: its exact modules have less and less to tell one another.
+    assert max(seen[-1][0].values()) < 1e-6 < max(seen[4][0].values())
+
+
+def test_residual_comes_to_the_same_place_as_bottom_up() -> None:
+    bounds = [fit(chain(), rounds=60, schedule=name).history["F"][-1] for name in ("residual", "bottom_up")]
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-9)
+
+
+def test_residual_needs_no_order() -> None:
+    first, second = Relay(), Relay()
+    graph = ModelGraph(first=first, second=second)
+    graph.connect(first.z, second.x)
+    graph.connect(second.z, first.x)
+    with refused(ScheduleError, "first, second wait for one another's first message", "schedule=["):
+        fit(graph, rounds=1, schedule="residual")
 
 
 def test_lists_and_functions() -> None:

@@ -69,6 +69,14 @@ class Updated:
     terms: OwnTerms | None
 
 
+@dataclass(frozen=True, eq=False)
+class ModuleState:
+    """What a module has learnt; `values` is None where it has nothing to learn."""
+
+    values: Mapping[str, object] | None
+    updates: int
+
+
 class Executor(Protocol):
     """Where modules run. Calls of one list are independent, and may run at the same time."""
 
@@ -77,6 +85,12 @@ class Executor(Protocol):
 
     def update(self, calls: Sequence[Call]) -> list[Updated]:
         """Let modules learn, and send; one that fails is left as it was before."""
+
+    def save(self, names: Sequence[str]) -> dict[str, ModuleState]:
+        """Copies of what modules have learnt."""
+
+    def load(self, states: Mapping[str, ModuleState]) -> None:
+        """Put modules back to what they had learnt."""
 
     def send(self, calls: Sequence[Call]) -> list[Outbox]:
         """The messages of modules with their parameters as they are."""

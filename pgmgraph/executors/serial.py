@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pgmgraph.errors import DefinitionError
 from pgmgraph.executors import worker
-from pgmgraph.executors.base import Call, OwnTerms, ProgressWatcher, Updated
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Updated
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Module, Outbox
 from pgmgraph.randomness import seeded
@@ -42,6 +42,15 @@ class SerialExecutor:
     def update(self, calls: Sequence[Call]) -> list[Updated]:
         """See `Executor.update`."""
         return [worker.update(self._modules[call.module], call) for call in calls]
+
+    def save(self, names: Sequence[str]) -> dict[str, ModuleState]:
+        """See `Executor.save`."""
+        return {name: worker.save(self._modules[name]) for name in names}
+
+    def load(self, states: Mapping[str, ModuleState]) -> None:
+        """See `Executor.load`."""
+        for name, state in states.items():
+            worker.load(self._modules[name], state)
 
     def send(self, calls: Sequence[Call]) -> list[Outbox]:
         """See `Executor.send`."""

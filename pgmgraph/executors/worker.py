@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pgmgraph.errors import DivergedError, MessageError
-from pgmgraph.executors.base import Call, OwnTerms, Updated
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.messages import Message
 from pgmgraph.module import Draws, Module, Outbox, Terms, has, learns, method
 from pgmgraph.plates import Batches
@@ -51,6 +51,20 @@ def send(module: Module, call: Call) -> Outbox:
         outbox = _send(module, batches)
     _check_outbox(module, outbox)
     return outbox
+
+
+def save(module: Module) -> ModuleState:
+    """A copy of what the module has learnt."""
+    values = _copied(method(module, "state_dict", "to be saved")()) if learns(module) else None
+    assert values is None or isinstance(values, dict)
+    return ModuleState(values, module.context.updates)
+
+
+def load(module: Module, state: ModuleState) -> None:
+    """Put the module back to what it had learnt; the state stays whole, and can be loaded again."""
+    if state.values is not None:
+        method(module, "load_state_dict", "to be loaded")(_copied(state.values))
+    module.context.updates = state.updates
 
 
 def evaluate(module: Module, call: Call) -> OwnTerms | None:

@@ -1,6 +1,6 @@
 """The messages that modules exchange: beliefs, potentials and points."""
 
-from pgmgraph.messages.base import Belief, Index, Message, Potential
+from pgmgraph.messages.base import Belief, Index, Message, Potential, difference
 from pgmgraph.messages.categorical import Categorical, CategoricalPotential
 from pgmgraph.messages.convert import MessageType, convert, convertible, ways
 from pgmgraph.messages.gaussian import Gaussian, GaussianPotential
@@ -22,5 +22,6 @@ __all__ = [
     "Potential",
     "convert",
     "convertible",
+    "difference",
     "ways",
 ]

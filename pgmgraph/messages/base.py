@@ -162,6 +162,26 @@ class Potential(Message):
     """An unnormalised log-function of v, given by natural parameters and a scalar."""
 
 
+def difference(before: Message | None, after: Message) -> float:
+    """How much a message differs from the one before it, from 0 to 1; 1 where there was none of its kind.
+
+    The largest, over the message's tensors, of |after - before| / (|after| + |before|) in Euclidean norm.
+    """
+    if after is before:
+        return 0.0
+    if before is None or type(before) is not type(after) or len(before) != len(after):
+        return 1.0
+    shares = [0.0]
+    for name in (*after.per_item, *after.shared):
+        # An impossible class has a log-weight of minus infinity, from which nothing can be subtracted.
+        old, new = (torch.nan_to_num(getattr(one, name).double(), neginf=-1e3) for one in (before, after))
+        if old.shape != new.shape:
+            return 1.0
+        size = float(old.norm() + new.norm())
+        shares.append(float((new - old).norm()) / size if size > 0 else 0.0)
+    return max(shares)
+
+
 def expect_shape(message: Message, name: str, shape: tuple[int, ...]) -> None:
     """Raise MessageError unless the tensor called `name` has the given shape."""
     got = tuple(getattr(message, name).shape)
