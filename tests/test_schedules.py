@@ -63,7 +63,7 @@ def test_residual_goes_first_to_where_the_mail_changed_most() -> None:
     assert seen[0] == ({"noisy": 1.0}, "noisy")
     assert seen[1][0]["noisy"] == 0.0
     # The graph comes to rest: its exact modules have less and less to tell one another.
-    assert max(seen[-1][0].values()) < 1e-6 < max(seen[4][0].values())
+    assert max(seen[-1][0].values()) < 0.01 * max(seen[11][0].values())
 
 
 def test_residual_comes_to_the_same_place_as_bottom_up() -> None:
