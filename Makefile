@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-BENCHMARKS := engine vae gmm
+BENCHMARKS := engine vae gmm speed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint types docs bench clean

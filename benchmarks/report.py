@@ -1,17 +1,20 @@
-"""What the benchmarks share: the command line, alternating measurement, images, and the report that they write."""
+"""What the benchmarks share: the command line, alternating measurement, images, and the reports that they write."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +25,8 @@ from pgmgraph.datasets import load_bundled_digits, load_mnist
 from pgmgraph.errors import DataFileError
 
 RESULTS = Path(__file__).parent / "results"
+
+Cell: TypeAlias = str | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -73,16 +78,55 @@ class Row:
         return None if self.target is None else self.ratio <= self.target
 
 
-def settings(description: str) -> Settings:
-    """Read the command line, and hold torch and the BLAS libraries to the number of threads."""
+@dataclass(frozen=True)
+class Table:
+    """Rows of one kind, a mapping from column to cell each.
+
+    Attributes:
+        name: a word, by which programs know it.
+        title: what is shown, in a line.
+        rows: the cells by column; a row may lack columns that others have.
+        notes: how it was measured, and whatever else a reader must know.
+    """
+
+    name: str
+    title: str
+    rows: Sequence[Mapping[str, Cell]]
+    notes: Sequence[str] = ()
+
+    def lines(self) -> list[str]:
+        """The table in markdown, texts to the left and numbers to the right."""
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        words = {column for row in self.rows for column, cell in row.items() if isinstance(cell, str)}
+        rules = ["---" if column in words else "---:" for column in columns]
+        body = [_line([_cell(row.get(column)) for column in columns]) for row in self.rows]
+        return [_line(columns), _line(rules), *body]
+
+
+def command_line(description: str) -> argparse.ArgumentParser:
+    """A parser of the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="tiny sizes and few turns: a test that it runs")
     parser.add_argument("--threads", type=int, default=1, help="threads that each side may use (default: 1)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the report (default: %(default)s)")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    threadpool_limits(given.threads)
+    return parser
+
+
+def settings(description: str) -> Settings:
+    """Read the command line, and hold torch and the BLAS libraries to the number of threads."""
+    return settings_of(command_line(description).parse_args())
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """What a parser made by `command_line` read; torch and the BLAS libraries are held to the number of threads."""
+    hold_to(given.threads)
     return Settings(given.quick, given.threads, given.output)
+
+
+def hold_to(threads: int) -> None:
+    """Let torch and the BLAS libraries use no more than this number of threads."""
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
 
 
 def timed(run: Callable[[], object]) -> Seconds:
@@ -152,7 +196,7 @@ def write(
         notes: what each side does, and whatever else a reader must know.
         settings: of this run.
     """
-    facts = _machine(settings)
+    facts = machine(settings.threads)
     content = {
         "benchmark": name,
         "title": title,
@@ -164,19 +208,40 @@ def write(
     }
     table = _table(sides, rows)
     lines = [f"# {title}", "", *table, "", *(f"- {note}" for note in notes)]
-    lines.append(f"- Machine: {', '.join(f'{key} {value}' for key, value in facts.items())}.")
-    if settings.quick:
-        lines.append("- A quick run, which shows that the benchmark runs and measures nothing.")
-    settings.output.mkdir(parents=True, exist_ok=True)
-    (settings.output / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    (settings.output / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines += closing(facts, settings.quick)
+    write_json(settings.output / f"{name}.json", content)
+    write_text(settings.output / f"{name}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
-def _machine(settings: Settings) -> dict[str, str | int]:
+def closing(facts: Mapping[str, str | int], quick: bool) -> list[str]:
+    """The last notes of every report: the machine, and a warning where nothing was measured."""
+    lines = [f"- Machine: {', '.join(f'{key} {value}' for key, value in facts.items())}."]
+    if quick:
+        lines.append("- A quick run, which shows that the benchmark runs and measures nothing.")
+    return lines
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write content as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all: other processes write into the folder, and any may be interrupted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, so that the rename stays on one file system and is atomic.
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        whole = Path(folder) / path.name
+        whole.write_text(text, encoding="utf-8")
+        whole.replace(path)
+
+
+def machine(threads: int) -> dict[str, str | int]:
+    """What a measurement depends on beside the code."""
     return {
         "cpus": os.cpu_count() or 1,
-        "threads": settings.threads,
+        "threads": threads,
         "processor": platform.machine(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -197,12 +262,18 @@ def _table(sides: tuple[str, str], rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _cell(value: float | bool | None) -> str:
+def _cell(value: Cell) -> str:
     match value:
         case None:
             return ""
         case bool():
             return "yes" if value else "no"
+        case str():
+            return value
+        case int():
+            return f"{value:,}"
+        case _ if 0.001 <= abs(value) < 1e12:
+            return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
         case _:
             return f"{value:.3g}"
 

@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,12 @@ class Case:
     n: int
     turns: int
     target: float | None
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @property
+    def sizes(self) -> str:
+        """The layers, from the image to the latents."""
+        return "-".join(map(str, (784, *self.hidden, self.latent_dim)))
 
 
 class Bare:
@@ -90,7 +97,7 @@ class Ours:
     """A VAE by itself, epoch by epoch."""
 
     def __init__(self, observation: Observation, prior: PooledGaussianPotential | None, case: Case) -> None:
-        self.vae = VAE(case.latent_dim, hidden=case.hidden, batch_size=case.batch_size, lr=LR)
+        self.vae = VAE(case.latent_dim, hidden=case.hidden, batch_size=case.batch_size, lr=LR, precision=case.precision)
         owned = frozenset({"z"}) if prior is None else frozenset[str]()
         connected = frozenset({"x"} if prior is None else {"x", "z"})
         shapes = {"x": observation.point.event_shape, "z": (case.latent_dim,)}
@@ -147,9 +154,9 @@ def _rows(case: Case) -> Sequence[Row]:
     values = pixels.float() / 255
     floats, bytes_ = Observation(values), Observation(pixels, scale=1 / 255)
     return [
-        _row(case, "prior from a mixture, float32", floats, values, _mixture_prior(case)),
+        _row(case, "prior from a mixture, float32", floats, values, mixture_prior(case)),
         _row(case, "prior N(0, I), float32", floats, values, None),
-        _row(case, "prior from a mixture, uint8", bytes_, values, _mixture_prior(case)),
+        _row(case, "prior from a mixture, uint8", bytes_, values, mixture_prior(case)),
     ]
 
 
@@ -161,12 +168,11 @@ def _row(case: Case, what: str, observation: Observation, values: Tensor, prior:
         side.epoch()
     difference = abs(ours.loss - bare.loss) / abs(bare.loss)
     times = alternating({"ours": ours.epoch, "bare": bare.epoch}, case.turns)
-    sizes = "-".join(map(str, (784, *case.hidden, case.latent_dim)))
-    name = f"{sizes}, batch {case.batch_size}, {case.n} images; {what}"
+    name = f"{case.sizes}, batch {case.batch_size}, {case.n} images; {what}"
     return compare(name, times["ours"], times["bare"], case.target, {"loss differs by": difference})
 
 
-def _mixture_prior(case: Case) -> PooledGaussianPotential:
+def mixture_prior(case: Case) -> PooledGaussianPotential:
     """What a mixture with full covariances sends back, float64 as a mixture sends it."""
     generator = torch.Generator().manual_seed(SEED)
     d = case.latent_dim

@@ -331,3 +331,90 @@ def intensities(n: int = 60, d: int = 8, seed: int = 0) -> Tensor:
 def observed(n: int = 12, d: int = 2, seed: int = 0) -> Observation:
     """An observation of standard normal values."""
     return Observation(torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+
+
+class Tabular(Module):
+    """One table of conditional probabilities, learnt as a point or fixed; random at first."""
+
+    guarantee: Guarantee = "exact"
+    dtype = torch.float64
+    learning: bool
+
+    def draw_table(self, rows: int, columns: int) -> None:
+        self.log_table = torch.log_softmax(2 * torch.randn(rows, columns, dtype=self.dtype), 1)
+
+    def learn(self, total: Tensor) -> None:
+        if self.learning:
+            counts = total.clamp_min(1e-300)  # what never happens is nearly impossible: no infinity times zero
+            self.log_table = (counts / counts.sum(1, keepdim=True)).log()
+
+    def state_dict(self) -> dict[str, object]:
+        return {"log_table": self.log_table}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        self.log_table = state["log_table"]  # type: ignore[assignment]
+
+
+class Symbols(Tabular):
+    """x_n given c_n is a symbol: a discrete child, whose component a parent holds."""
+
+    x = In(Point)
+    c = Out(CategoricalPotential, back=Categorical)
+
+    def __init__(self, classes: int, symbols: int, learning: bool = True) -> None:
+        self.classes, self.symbols, self.learning = classes, symbols, learning
+
+    def event_shapes(self, x: Shape | None) -> dict[str, Shape]:
+        return {"x": (1,), "c": (self.classes,)}
+
+    def setup(self, context: Context) -> None:
+        super().setup(context)
+        self.draw_table(self.classes, self.symbols)
+
+    def statistics(self, x: Point, c: Categorical | None) -> Tensor:
+        probs = torch.softmax(self.log_likelihoods(x), 1) if c is None else c.probs
+        return probs.T @ torch.nn.functional.one_hot(x.value[:, 0].long(), self.symbols).to(self.dtype)
+
+    def send(self, x: Point, c: Categorical | None) -> Outbox:
+        return Outbox(c=CategoricalPotential(self.log_likelihoods(x)))
+
+    def elbo(self, x: Point, c: Categorical) -> dict[str, Tensor]:
+        return {"log p(x|c)": (c.probs * self.log_likelihoods(x)).sum(1)}
+
+    def log_likelihoods(self, x: Point) -> Tensor:
+        """log p(x_n | c), (N, classes)."""
+        return self.log_table.T[x.value[:, 0].long()]
+
+
+class Link(Tabular):
+    """c_n given b_n, both discrete: holds c, and leaves b to its parent."""
+
+    c = In(CategoricalPotential, back=Categorical)
+    b = Out(CategoricalPotential, back=Categorical)
+
+    def __init__(self, classes: int, learning: bool = True) -> None:
+        self.classes, self.learning = classes, learning
+
+    def event_shapes(self, c: Shape | None) -> dict[str, Shape]:
+        return {"b": (self.classes,)}
+
+    def setup(self, context: Context) -> None:
+        super().setup(context)
+        self.draw_table(self.classes, *context.shapes["c"])
+
+    def statistics(self, c: CategoricalPotential, b: Categorical | None) -> Tensor:
+        return self._above(c, b).T @ self._belief(c, b).probs
+
+    def send(self, c: CategoricalPotential, b: Categorical | None) -> Outbox:
+        belief = self._belief(c, b)
+        return Outbox(c=belief, b=CategoricalPotential(belief.probs @ self.log_table.T))
+
+    def elbo(self, c: Categorical, b: Categorical) -> dict[str, Tensor]:
+        return {"log p(c|b)": (c.probs * (b.probs @ self.log_table)).sum(1), "H[c]": c.entropy()}
+
+    def _above(self, c: CategoricalPotential, b: Categorical | None) -> Tensor:
+        """q(b), and anything as likely as any other while nothing has come from above."""
+        return torch.full((len(c), self.classes), 1 / self.classes, dtype=self.dtype) if b is None else b.probs
+
+    def _belief(self, c: CategoricalPotential, b: Categorical | None) -> Categorical:
+        return Categorical(torch.softmax(c.log_weights + self._above(c, b) @ self.log_table, 1))

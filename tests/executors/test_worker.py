@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -178,6 +179,97 @@ def test_passes_repeat_learning():
     module = ready(Counting(), y=(2,), z=(2,))
     worker.update(module, Call("toy", mail(), seed=0))
     assert module.times == 3
+
+
+class Stepping(Module):
+    """Keeps what each step learnt from, and which items the step saw."""
+
+    x = In(Point)
+    dtype = torch.float64
+
+    def __init__(self, step_items: int | None, passes: int = 1, at_once: int | None = None) -> None:
+        self.step_items = step_items
+        self.passes = passes
+        self.at_once = at_once
+        self.totals: list[Mapping[str, torch.Tensor]] = []
+        self.pieces: list[int] = []
+
+    def statistics(self, x: Point) -> dict[str, torch.Tensor]:
+        self.pieces.append(len(x))
+        count = torch.tensor(float(len(x)), dtype=torch.float64)
+        return {"count": count, "sum": x.value.sum(0), "items": torch.isin(VALUES[:, 0], x.value[:, 0]).double()}
+
+    def learn(self, total: Mapping[str, torch.Tensor]) -> None:
+        self.totals.append(total)
+
+    def send(self, x: Point) -> Outbox:
+        return Outbox()
+
+    def state_dict(self) -> dict[str, object]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Nothing to take back."""
+
+
+def stepping(step_items: int | None, passes: int = 1, at_once: int | None = None, seed: int = 0) -> Stepping:
+    module = ready(Stepping(step_items, passes, at_once))
+    assert isinstance(module, Stepping)
+    worker.update(module, Call("toy", mail("x"), seed=seed))
+    return module
+
+
+@pytest.mark.parametrize(("step_items", "items"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (6, 5), (10, 5)])
+def test_a_step_learns_from_a_part_scaled_up_to_the_plate(step_items: int, items: int) -> None:
+    # The steps that cover 11 items are all of one size, never above what was asked for.
+    module = stepping(step_items)
+    steps = -(-N // step_items)
+    assert module.pieces == [items] * steps
+    seen = torch.stack([total["items"] for total in module.totals]) * items / N
+    assert seen.sum(0).max() == pytest.approx(1.0), "a pass sees no item twice"
+    for total, mine in zip(module.totals, seen.round().bool(), strict=True):
+        assert float(total["count"]) == pytest.approx(N)
+        torch.testing.assert_close(total["sum"], VALUES[mine].mean(0) * N)
+
+
+@pytest.mark.parametrize("step_items", [None, N, N + 1, 1_000])
+def test_steps_as_large_as_the_plate_are_exact_and_in_order(step_items: int | None) -> None:
+    module, whole = stepping(step_items, passes=2, at_once=4), stepping(None, passes=2, at_once=4)
+    assert module.pieces == [4, 4, 3] * 2
+    for one, other in zip(module.totals, whole.totals, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_each_pass_takes_its_steps_in_a_new_order_that_follows_from_the_seed() -> None:
+    modules = stepping(5, passes=2), stepping(5, passes=2), stepping(5, passes=2, seed=1)
+    items, repeated, otherwise = (torch.stack([total["items"] for total in module.totals]) for module in modules)
+    assert torch.equal(items, repeated)
+    assert not torch.equal(items, otherwise)
+    assert not torch.equal(items[:3], items[3:])
+
+
+def test_in_the_long_run_every_item_takes_part_as_often_as_any_other() -> None:
+    module = stepping(4, passes=600)  # three of the four steps' worth of 11 items: two are left out each time
+    times = torch.stack([total["items"] for total in module.totals]).count_nonzero(0).double()
+    assert float(times.sum()) == 600 * 9
+    share, expected = times / 600, 9 / 11
+    assert (share - expected).abs().max() < 4.5 * (expected * (1 - expected) / 600) ** 0.5
+
+
+def test_a_step_of_more_items_than_are_given_at_once_is_summed_from_pieces() -> None:
+    module = stepping(6, at_once=2)
+    assert module.pieces == [1, 1, 1] * 2
+    assert all(float(total["count"]) == pytest.approx(N) for total in module.totals)
+
+
+def test_missing_items_take_part_in_no_step() -> None:
+    module = ready(Stepping(2, passes=5))
+    assert isinstance(module, Stepping)
+    missing = torch.arange(N) % 3 == 0
+    worker.update(module, Call("toy", mail("x", missing), seed=0))
+    items = torch.stack([total["items"] for total in module.totals]).sum(0)
+    assert not items[missing].any()
+    assert float(module.totals[0]["count"]) == pytest.approx(float((~missing).sum()))
 
 
 def test_a_module_may_take_the_whole_plate_at_once():

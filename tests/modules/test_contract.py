@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
 from pgmgraph import (
     Categorical,
@@ -21,12 +22,14 @@ from pgmgraph import (
     registry,
 )
 from pgmgraph.errors import DivergedError
+from pgmgraph_modules.gmm import GMM
 
 torch.set_num_threads(1)
 
 # How each module is made for these tests. A module that is registered and not here fails the first test.
 MADE = {
     "gmm": lambda module: module(3, starts=2),
+    "sklearn_transform": lambda module: module(PCA(n_components=2)),
     "vae": lambda module: module(2, hidden=(16,), batch_size=20, epochs=2, lr=3e-3),
 }
 NAMES = registry.names()
@@ -48,6 +51,12 @@ def built(name, data=None, missing=None):
         observation = Observation(values() if data is None else data, missing=missing)
         graph.add(f"data_{port}", observation)
         graph.connect(observation.value, getattr(module, port))
+    for port, declaration in type(module).outs():
+        # A function of what lies below has no density of its own: something above it must explain it.
+        if declaration.sends is Point:
+            above = GMM(2, starts=2)
+            graph.add(f"above_{port}", above)
+            graph.connect(getattr(module, port), above.x)
     return graph, module
 
 

@@ -1,4 +1,4 @@
-"""A Bayesian Gaussian mixture that learns from beliefs, by variational Bayes in closed form."""
+"""A Bayesian Gaussian mixture that learns from beliefs, by default by variational Bayes in closed form."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ from pgmgraph import (
 )
 from pgmgraph.errors import WiringError
 from pgmgraph_modules.gmm import pyro_model
+from pgmgraph_modules.gmm.gibbs import Gibbs
+from pgmgraph_modules.gmm.messages import message_to_x
 from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.gmm.moves import Moves
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
 from pgmgraph_modules.gmm.samples import BeliefSamples
 from pgmgraph_modules.gmm.starts import best_start
+from pgmgraph_modules.gmm.stochastic import Stochastic
+from pgmgraph_modules.gmm.variational import VariationalBayes
 
 _BYTES_LAID_OUT = 128 * 2**20
 _START_ITEMS = 65_536
@@ -54,19 +59,32 @@ class GMM(Module):
         c: the component. Unwired, the mixture holds it; wired, the parent does, and takes log-likelihoods.
 
     Args:
-        components: K.
+        components: K; with moves, an upper bound of it: see `active`.
         covariance: "full" or "diagonal".
         starts: how many starts are tried at the first update, partitions by k-means and by k-means++ in
             turn, each learnt to a standstill. The best by its own bound is kept.
-        passes: iterations of variational Bayes in one update.
+        passes: times that one update runs over the plate, for inference="vb" and "svi".
+        inference: "vb": variational Bayes in closed form. "svi": natural-gradient steps on minibatches, for plates
+            that are long to see once; F is taken on at most 65,536 items. "gibbs": draws of c and of the
+            parameters in turn, averaged into q(c), which then allows for what is not known of the parameters; it
+            guarantees nothing. Under a parent of c all three are "vb".
+        moves: births, splits and merges of components, for inference="vb": how many trials each update has passes
+            for, at up to 15 passes a trial. What raises the bound is kept, so F never falls. They mend poor starts,
+            empty surplus components and bring back empty ones. Under a parent of c there are none.
+        sweeps: of inference="gibbs" in one update; the draws of their second half are averaged.
+        batch_size: items in a step of inference="svi".
+        delay: of inference="svi", at least 1: step t goes a share (t + delay)^-forgetting of the way. Large values
+            trust the start.
+        forgetting: of inference="svi", above 0.5 and at most 1. Small values follow beliefs that change from round
+            to round; large ones average over more minibatches.
         message: what goes back to x. "expected": E_q[log p(x | c)], the message that never lowers F.
             "component": N(mean, covariance) of the most probable component; "mean": N(mean, I) of it.
             Those two are what older models send, and guarantee nothing. "mixture": the mixture itself, for
             children that take a `MixturePotential`, as a VAE does; c can then have no parent.
         draws: of each belief, for message="mixture"; an even number.
-        concentration: of the Dirichlet prior, for each component. Small ones switch components off, for good;
-            N / K says, as firmly as the data, that clusters are of about one size, and tells apart starts
-            that merge two clusters and split a third.
+        concentration: of the Dirichlet prior, for each component. Small ones switch components off, for good
+            unless `moves` bring them back; N / K says, as firmly as the data, that clusters are of about one
+            size, and tells apart starts that merge two clusters and split a third.
         mean_precision: beta, how many items the prior mean is worth.
         freedom: nu, degrees of freedom of the Wishart prior; by default D + 2.
         mean: (D,) prior mean; by default the mean of the data of the first update.
@@ -89,6 +107,12 @@ class GMM(Module):
         covariance: Literal["full", "diagonal"] = "full",
         starts: int = 10,
         passes: int = 2,
+        inference: Literal["vb", "gibbs", "svi"] = "vb",
+        moves: int = 0,
+        sweeps: int = 20,
+        batch_size: int = 1_024,
+        delay: float = 10.0,
+        forgetting: float = 0.6,
         message: Literal["expected", "component", "mean", "mixture"] = "expected",
         draws: int = 8,
         concentration: float = 1.0,
@@ -97,24 +121,34 @@ class GMM(Module):
         mean: list[float] | None = None,
         scale: float | None = None,
     ) -> None:
-        for name, number in {"components": components, "starts": starts, "passes": passes}.items():
-            if number < 1:
+        counted = {"components": components, "starts": starts, "passes": passes, "sweeps": sweeps}
+        for name, number in {**counted, "batch_size": batch_size, "delay": delay}.items():
+            if not 1 <= number < math.inf:
                 raise ValueError(f"Expected {name} of at least 1; got {number}.")
         for name, value in {"concentration": concentration, "mean_precision": mean_precision, "scale": scale}.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"Expected a positive {name}; got {value}.")
         for name, choice, choices in (
             ("covariance", covariance, ("full", "diagonal")),
+            ("inference", inference, ("vb", "gibbs", "svi")),
             ("message", message, ("expected", "component", "mean", "mixture")),
         ):
             if choice not in choices:
                 raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
         if draws < 2 or draws % 2:
             raise ValueError(f"Expected draws as an even number of at least 2; got {draws}.")
+        if not 0.5 < forgetting <= 1:
+            raise ValueError(f"Expected forgetting above 0.5 and at most 1; got {forgetting}.")
+        if moves < 0 or (moves and inference != "vb"):
+            raise ValueError(f"Expected moves of 0, or more with inference='vb'; got {moves} with {inference!r}.")
+        if inference == "gibbs" and message == "mixture":
+            raise ValueError(
+                "Expected inference='vb' or 'svi' with message='mixture', which sums c out and leaves nothing to "
+                "draw; got 'gibbs'. Use message='expected' to draw c."
+            )
         self.components = components
         self.covariance = covariance
         self.starts = starts
-        self.passes = passes
         self.message = message
         self.draws = draws
         self.concentration = concentration
@@ -122,11 +156,33 @@ class GMM(Module):
         self.freedom = freedom
         self.mean = mean
         self.scale = scale
+        self._closed_form = self._chosen = VariationalBayes(passes)
+        if inference == "gibbs":
+            self._chosen = Gibbs(sweeps)
+        elif inference == "svi":
+            self._chosen = Stochastic(passes, batch_size, delay, forgetting)
+        elif moves:
+            self._chosen = Moves(passes, moves)
 
     @property
-    def guarantee(self) -> Guarantee:  # type: ignore[override]  # it depends on the message that was chosen
-        """Exact, unless an older message scheme was chosen."""
-        return "exact" if self.message in ("expected", "mixture") else "none"
+    def guarantee(self) -> Guarantee:  # type: ignore[override]  # it depends on what was chosen
+        """That of the inference, unless an older message scheme was chosen."""
+        return self._way().guarantee if self.message in ("expected", "mixture") else "none"
+
+    @property
+    def passes(self) -> int:  # type: ignore[override]  # it depends on the inference
+        """How many times an update runs over the plate, sweeps and trials of moves included."""
+        return self._way().passes
+
+    @property
+    def step_items(self) -> int | None:  # type: ignore[override]  # it depends on the inference
+        """The minibatch of inference="svi"."""
+        return self._way().step_items
+
+    @property
+    def elbo_items(self) -> int | None:  # type: ignore[override]  # it depends on the inference
+        """On how many items F is taken."""
+        return self._way().elbo_items
 
     def sends_back(self, port: str) -> MessageType | None:
         """See `Node`."""
@@ -178,26 +234,31 @@ class GMM(Module):
         self.posterior, bound = best_start(
             belief.mean - layout.centre, moments, prior, layout, self.components, self.starts
         )
+        self._chosen.begin(self.posterior, layout)
         self.context.progress(self.starts, self.starts, {"bound": bound})
 
-    def statistics(self, x: Gaussian, c: Categorical | None) -> Tensor:
-        """Responsibilities' products with the moments, (K, columns): an E step, or the parent's belief."""
+    def statistics(self, x: Gaussian, c: Categorical | None) -> Mapping[str, Tensor]:
+        """Responsibilities' products with the moments, (K, columns), and what else the inference learns from."""
         moments = self._moments(x)
-        return self._responsibilities(moments, c) @ moments.T * (len(x) / moments.shape[1])
+        if c is not None:
+            return {"sums": c.probs.T @ moments.T}
+        statistics = self._way().statistics(moments, self._posterior(), self._layout())
+        # Of several draws of an item each counts for a part of it.
+        return {name: one * (len(x) / moments.shape[1]) for name, one in statistics.items()}
 
-    def learn(self, total: Tensor) -> None:
-        """The M step."""
-        self.posterior = self._prior().updated(total, self._layout())
+    def learn(self, total: Mapping[str, Tensor]) -> None:
+        """The M step, or what the inference has in its place."""
+        self.posterior = self._way().learn(total, self._posterior(), self._prior(), self._layout())
 
     def send(self, x: Gaussian, c: Categorical | None) -> Outbox:
         """The expected natural parameters to x; to c, the belief or the log-likelihoods."""
-        moments = self._moments(x)
-        each = self._responsibilities(moments, c)
+        moments, posterior, layout = self._moments(x), self._posterior(), self._layout()
+        each = self._way().responsibilities(moments, posterior, layout) if c is None else c.probs.T
         responsibilities = each.unflatten(1, (-1, len(x))).mean(1).T.contiguous()
-        back = self._message_to_x(responsibilities)
+        back = message_to_x(self.message, posterior, layout, responsibilities)
         if "c" in self.context.owned:
             return Outbox(x=back, c=Categorical(responsibilities))
-        likelihoods = self._posterior().log_likelihoods(moments, self._layout())
+        likelihoods = posterior.log_likelihoods(moments, layout)
         return Outbox(x=back, c=CategoricalPotential(likelihoods.T.contiguous()))
 
     def elbo(self, x: Gaussian, c: Categorical) -> Mapping[str, Tensor]:
@@ -237,21 +298,34 @@ class GMM(Module):
         return {"c": c, "x": posterior.components.predictive(c) + layout.centre}
 
     def state_dict(self) -> dict[str, object]:
-        """The prior and posterior; empty before the first update."""
+        """The prior, the posterior, and what the inference goes on from; empty before the first update."""
         if self.layout is None:
             return {}
-        return {"centre": self.layout.centre, "prior": _state(self._prior()), "posterior": _state(self._posterior())}
+        return {
+            "centre": self.layout.centre,
+            "prior": self._prior().state(),
+            "posterior": self._posterior().state(),
+            "inference": self._chosen.state(),
+        }
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """See `Module`."""
         self._laid_out = None
+        inference = state.get("inference", {})
+        assert isinstance(inference, Mapping)
+        self._chosen.restore(inference)
         if not state:
             self.layout = self.prior = self.posterior = None
             return
         centre, prior, posterior = state["centre"], state["prior"], state["posterior"]
         assert isinstance(centre, Tensor)
         self.layout = Layout(self.dimensions, self.covariance == "full", centre)
-        self.prior, self.posterior = _posterior(prior), _posterior(posterior)
+        self.prior, self.posterior = Posterior.of_state(prior), Posterior.of_state(posterior)
+
+    @property
+    def active(self) -> int:
+        """How many components live: those that expect an item or more to be theirs."""
+        return int((self._posterior().concentration - self._prior().concentration >= 1).sum())
 
     @property
     def weights(self) -> Tensor:
@@ -296,6 +370,11 @@ class GMM(Module):
             ),
         )
 
+    def _way(self) -> VariationalBayes:
+        """How it learns: as was chosen, or in closed form where a parent decides c."""
+        parent = hasattr(self, "context") and "c" not in self.context.owned
+        return self._closed_form if parent else self._chosen
+
     def _layout(self) -> Layout:
         assert self.layout is not None
         return self.layout
@@ -314,47 +393,3 @@ class GMM(Module):
             seen = self._samples.draw(x) if self._samples else x
             self._laid_out = (weakref.ref(x), self._layout().moments(seen))
         return self._laid_out[1]
-
-    def _responsibilities(self, moments: Tensor, c: Categorical | None) -> Tensor:
-        """q(c), (K, n): what the parent believes, or the mixture's own E step."""
-        if c is not None:
-            return c.probs.T
-        posterior = self._posterior()
-        joint = posterior.log_likelihoods(moments, self._layout())
-        return torch.softmax(joint.add_(posterior.expected_log_weights()[:, None]), 0)
-
-    def _message_to_x(self, responsibilities: Tensor) -> PooledGaussianPotential | MixturePotential:
-        posterior, centre = self._posterior(), self._layout().centre
-        k, full = self.components, self.covariance == "full"
-        if self.message in ("expected", "mixture"):
-            shift, precision, log_scale = posterior.components.natural()
-        else:
-            nearest = responsibilities.argmax(1)
-            responsibilities = torch.nn.functional.one_hot(nearest, k).to(responsibilities)
-            precision = posterior.components.expected_precision()
-            if self.message == "mean":
-                precision = torch.eye(precision.shape[-1]).to(precision).expand_as(precision)
-            mean = posterior.components.mean
-            shift = (precision @ mean.unsqueeze(-1)).squeeze(-1)
-            log_determinant = torch.linalg.slogdet(precision).logabsdet.sum(-1)
-            log_scale = 0.5 * (log_determinant - self.dimensions * math.log(2 * math.pi) - (shift * mean).sum((1, 2)))
-        # From centred coordinates z - centre back to z.
-        blocks = centre.reshape(self._layout().blocks)
-        moved = (precision @ blocks.unsqueeze(-1)).squeeze(-1)
-        log_scale = log_scale - (shift * blocks).sum((1, 2)) - 0.5 * (moved * blocks).sum((1, 2))
-        shift = (shift + moved).flatten(1)
-        precision = (precision.squeeze(1) if full else precision.flatten(1)).contiguous()
-        if self.message == "mixture":
-            log_weights = posterior.expected_log_weights()
-            return MixturePotential(len(responsibilities), log_weights, shift, precision, log_scale)
-        return PooledGaussianPotential(responsibilities, shift, precision, log_scale)
-
-
-def _state(posterior: Posterior) -> dict[str, Tensor]:
-    return {"concentration": posterior.concentration, **vars(posterior.components)}
-
-
-def _posterior(state: object) -> Posterior:
-    assert isinstance(state, Mapping)
-    parts = dict(state)
-    return Posterior(parts.pop("concentration"), NormalWishart(**parts))

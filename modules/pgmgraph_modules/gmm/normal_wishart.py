@@ -17,6 +17,28 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
+class Normals:
+    """K normal densities in B blocks, each for certain: what a draw of a Normal-Wishart gives.
+
+    Attributes:
+        mean: (K, B, d).
+        precision: (K, B, d, d).
+        log_determinant: (K,), of the precision, its blocks together.
+    """
+
+    mean: Tensor
+    precision: Tensor
+    log_determinant: Tensor
+
+    def natural(self) -> tuple[Tensor, Tensor, Tensor]:
+        """See `NormalWishart.natural`; with nothing to take an expectation over."""
+        shift = (self.precision @ self.mean.unsqueeze(-1)).squeeze(-1)
+        dimensions = self.mean.shape[1] * self.mean.shape[2]
+        log_scale = 0.5 * (self.log_determinant - dimensions * _LOG_2PI - (shift * self.mean).sum((-2, -1)))
+        return shift, self.precision, log_scale
+
+
+@dataclass(frozen=True)
 class NormalWishart:
     """Lambda ~ Wishart(W, nu) and mu given Lambda ~ N(mean, (beta Lambda)^-1), for K components in B blocks.
 
@@ -64,6 +86,47 @@ class NormalWishart:
             - beta[:, None, None, None] * _outer(mean)
         )
         return NormalWishart(mean, beta, _positive(inverse_scale, self.inverse_scale), nu)
+
+    def blended(self, other: NormalWishart, share: float) -> NormalWishart:
+        """The member of the family whose natural parameters are 1 - share of these and `share` of the other's.
+
+        The natural parameters are beta, beta mean, W^-1 + beta mean mean' and nu. W^-1 is put together from parts
+        that are positive definite, so that it is too, whatever rounding does.
+        """
+        mine, theirs = (1 - share) * self.beta, share * other.beta
+        beta = mine + theirs
+        mean = (mine / beta)[:, None, None] * self.mean + (theirs / beta)[:, None, None] * other.mean
+        between = (mine * theirs / beta)[:, None, None, None] * _outer(other.mean - self.mean)
+        inverse_scale = torch.lerp(self.inverse_scale, other.inverse_scale, share) + between
+        return NormalWishart(mean, beta, inverse_scale, torch.lerp(self.nu, other.nu, share))
+
+    def log_normaliser(self) -> Tensor:
+        """The logarithm of the integral of what the density is proportional to, (K,).
+
+        Of a posterior, less that of its prior, it is the log evidence of the data, but for -log(2 pi) / 2 a number.
+        """
+        blocks, d = self.mean.shape[1:]
+        log_determinant = 2 * self.factor().diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
+        normaliser: Tensor = (
+            0.5 * blocks * d * (_LOG_2PI - self.beta.log() + self.nu * math.log(2))
+            + blocks * torch.special.multigammaln(self.nu / 2, d)
+            - 0.5 * self.nu * log_determinant
+        )
+        return normaliser
+
+    def draw(self) -> Normals:
+        """A draw of each component's precision and mean, by the decomposition of Bartlett (1933)."""
+        blocks = self.mean.shape[1]
+        shape = ((self.nu[:, None] - self._steps()) / 2).unsqueeze(1).expand(-1, blocks, -1)
+        chi_squares = 2 * torch.distributions.Gamma(shape, torch.ones_like(shape), validate_args=False).sample()
+        standard = torch.randn_like(self.inverse_scale).tril(-1) + chi_squares.sqrt().diag_embed()
+        # Lambda = root root' with root = W^(1/2) standard, and W^(1/2) = factor^-T, as W^-1 = factor factor'.
+        factor = self.factor()
+        root = torch.linalg.solve_triangular(factor.mT, standard, upper=True)
+        noise = torch.randn_like(self.mean).unsqueeze(-1) / self.beta.sqrt()[:, None, None, None]
+        away = factor @ torch.linalg.solve_triangular(standard.mT, noise, upper=True)
+        log_determinant = (chi_squares.log() - 2 * factor.diagonal(dim1=-2, dim2=-1).log()).sum((-2, -1))
+        return Normals(self.mean + away.squeeze(-1), root @ root.mT, log_determinant)
 
     def natural(self) -> tuple[Tensor, Tensor, Tensor]:
         """What E[log N(z | mu, Lambda)] = log_scale + shift.z - z.precision.z / 2 is made of.
@@ -115,8 +178,10 @@ class NormalWishart:
 
     def _digammas(self) -> Tensor:
         """sum_i digamma((nu + 1 - i) / 2), (K,)."""
-        steps = torch.arange(self.size, dtype=self.nu.dtype, device=self.nu.device)
-        return torch.digamma((self.nu[:, None] - steps) / 2).sum(-1)
+        return torch.digamma((self.nu[:, None] - self._steps()) / 2).sum(-1)
+
+    def _steps(self) -> Tensor:
+        return torch.arange(self.size, dtype=self.nu.dtype, device=self.nu.device)
 
 
 def _outer(vectors: Tensor) -> Tensor:

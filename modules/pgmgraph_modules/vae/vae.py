@@ -26,6 +26,7 @@ from pgmgraph import (
 from pgmgraph.errors import ShapeError
 from pgmgraph_modules.svi import Optimiser, SVIModule
 from pgmgraph_modules.vae import networks
+from pgmgraph_modules.vae.networks import ARCHITECTURES
 from pgmgraph_modules.vae.ramp import Ramp
 
 
@@ -41,9 +42,14 @@ class VAE(SVIModule):
 
     Args:
         latent_dim: D, the dimensions of z.
-        hidden: sizes of the encoder's hidden layers; the decoder has them in reverse.
-        encoder: in the place of the perceptron: any network from (n, *event) to (n, 2 D), means and
-            then log-variances.
+        architecture: of the networks that it makes. "perceptron" takes events of any shape. "conv", strided
+            convolutions and transposed ones back, takes images (H, W) or (C, H, W) from 8 x 8 pixels on.
+        hidden: the encoder's hidden layers; the decoder has them in reverse. Of a perceptron, their units, by
+            default (500, 500). Of "conv", the channels of its convolutions, each of which halves height
+            and width, by default (32, 64); a dense layer with four times the last one's channels
+            stands between them and z.
+        encoder: in the place of the one that it makes: any network from (n, *event) to (n, 2 D), means
+            and then log-variances.
         decoder: any network from (n, D) to (n, *event): logits for a Bernoulli likelihood, means for a Gaussian.
         likelihood: "bernoulli", for values within [0, 1], or "gaussian", with one learnt variance.
         epochs, first_epochs, batch_size, lr, optimiser, samples, precision: see `SVIModule`.
@@ -54,6 +60,7 @@ class VAE(SVIModule):
 
     Raises:
         ValueError: an argument that no VAE can have.
+        ShapeError: from `check` and `fit`, events that are no images where architecture="conv" needs them.
     """
 
     x = In(Point)
@@ -63,7 +70,8 @@ class VAE(SVIModule):
         self,
         latent_dim: int,
         *,
-        hidden: Sequence[int] = (500, 500),
+        architecture: Literal["perceptron", "conv"] = "perceptron",
+        hidden: Sequence[int] | None = None,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
@@ -92,13 +100,19 @@ class VAE(SVIModule):
         if not lowest > 0:
             raise ValueError(f"Expected a positive kl_weight; got {lowest}.")
         for name, choice, choices in (
+            ("architecture", architecture, tuple(ARCHITECTURES)),
             ("likelihood", likelihood, ("bernoulli", "gaussian")),
             ("send", send, ("belief", "mean", "sample")),
         ):
             if choice not in choices:
                 raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
         self.latent_dim = latent_dim
-        self.hidden = tuple(hidden)
+        self.architecture = architecture
+        self.hidden = ARCHITECTURES[architecture].hidden if hidden is None else tuple(hidden)
+        if any(size < 1 for size in self.hidden):
+            raise ValueError(f"Expected hidden layers of at least 1; got hidden={self.hidden}.")
+        if architecture == "conv" and not self.hidden:
+            raise ValueError("Expected at least one hidden layer for architecture='conv'; got hidden=().")
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -121,6 +135,8 @@ class VAE(SVIModule):
 
     def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """See `Module`."""
+        if self.architecture == "conv" and x is not None:
+            networks.check_images(x, self.hidden)
         return {"z": (self.latent_dim,)}
 
     def setup(self, context: Context) -> None:
@@ -130,10 +146,11 @@ class VAE(SVIModule):
 
     def build(self) -> None:
         """See `SVIModule`."""
+        made = ARCHITECTURES[self.architecture]
         if self.encoder is None:
-            self.encoder = networks.encoder(self.event_shape, self.hidden, self.latent_dim)
+            self.encoder = made.encoder(self.event_shape, self.hidden, self.latent_dim)
         if self.decoder is None:
-            self.decoder = networks.decoder(self.event_shape, self.hidden, self.latent_dim)
+            self.decoder = made.decoder(self.event_shape, self.hidden, self.latent_dim)
         self._check_networks()
         if self.likelihood == "gaussian":
             self.noise = nn.ParameterDict({"log_variance": nn.Parameter(torch.zeros(()))})

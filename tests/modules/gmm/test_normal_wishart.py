@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.stats import multivariate_t
 from torch.distributions import MultivariateNormal, Wishart
 
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
@@ -95,3 +96,102 @@ def test_predictive_draws_have_the_mean_and_covariance_of_the_student_t():
         freedom = q.nu[k] + 1 - 3
         covariance = (1 + q.beta[k]) / (q.beta[k] * freedom) * q.inverse_scale[k, 0] * freedom / (freedom - 2)
         torch.testing.assert_close(torch.cov(drawn.T), covariance, rtol=0.1, atol=0.1)
+
+
+def natural_parameters(q):
+    weighted = q.beta[:, None, None] * q.mean
+    second = q.inverse_scale + weighted.unsqueeze(-1) * q.mean.unsqueeze(-2)
+    return q.beta, weighted, second, q.nu
+
+
+@pytest.mark.parametrize(("blocks", "size"), SHAPES)
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_blending_is_linear_in_the_natural_parameters(blocks, size, share):
+    q, p = parameters(blocks, size), parameters(blocks, size, seed=5, freedom=6.0)
+    for blended, mine, theirs in zip(*map(natural_parameters, (q.blended(p, share), q, p)), strict=True):
+        torch.testing.assert_close(blended, (1 - share) * mine + share * theirs)
+
+
+def test_blending_stays_positive_definite_far_from_the_centre():
+    # Where the outer product of the mean takes all sixteen digits, taking it off leaves nothing of W^-1.
+    q, p = parameters(1, 3), parameters(1, 3, seed=5)
+    far = type(q)(q.mean + 1e9, q.beta, q.inverse_scale, q.nu)
+    other = type(p)(p.mean + 1e9, p.beta, p.inverse_scale, p.nu)
+    expected = q.blended(p, 0.25).inverse_scale
+    torch.testing.assert_close(far.blended(other, 0.25).inverse_scale, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_normalisers_give_the_evidence_of_one_observation_a_student_t(size):
+    prior = parameters(1, size)
+    z = torch.randn(K, 1, size, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    posterior = prior.updated(torch.ones(K, dtype=torch.float64), z, z.unsqueeze(-1) * z.unsqueeze(-2))
+    evidence = posterior.log_normaliser() - prior.log_normaliser() - 0.5 * size * math.log(2 * math.pi)
+    for k in range(K):
+        freedom = prior.nu[k] + 1 - size
+        shape = (1 + prior.beta[k]) / (prior.beta[k] * freedom) * prior.inverse_scale[k, 0]
+        student = multivariate_t(prior.mean[k, 0].numpy(), shape.numpy(), df=float(freedom))
+        assert float(evidence[k]) == pytest.approx(student.logpdf(z[k, 0].numpy()))
+
+
+def test_normalisers_of_blocks_multiply():
+    q = parameters(3, 1)
+    apart = [type(q)(q.mean[:, b, None], q.beta, q.inverse_scale[:, b, None], q.nu) for b in range(3)]
+    torch.testing.assert_close(q.log_normaliser(), sum(one.log_normaliser() for one in apart))
+
+
+def many(q, n):
+    """The same component n times over, so that one draw gives n of them."""
+    return type(q)(*(tensor[:1].repeat(n, *[1] * (tensor.ndim - 1)) for tensor in vars(q).values()))
+
+
+def assert_mean(values, expected):
+    """The mean of independent draws, (n, ...), is the expected one within five standard errors."""
+    error = values.std(0) / math.sqrt(len(values))
+    assert ((values.mean(0) - expected).abs() < 5 * error + 1e-12).all()
+
+
+@pytest.mark.parametrize(("blocks", "size"), SHAPES)
+def test_draws_have_the_moments_of_the_normal_wishart(blocks, size):
+    torch.manual_seed(3)
+    q = parameters(blocks, size, freedom=9.5)
+    drawn = many(q, 40_000).draw()
+    scale = torch.linalg.inv(q.inverse_scale[0])
+    assert_mean(drawn.precision, 9.5 * scale)
+    assert_mean(drawn.log_determinant, q.expected_log_determinant()[0].sum())
+    # Var(Lambda_ij) = nu (W_ij^2 + W_ii W_jj), E[Lambda^-1] = W^-1 / (nu - d - 1), Cov(mu) = E[Lambda^-1] / beta.
+    diagonal = scale.diagonal(dim1=-2, dim2=-1)
+    variance = 9.5 * (scale.square() + diagonal.unsqueeze(-1) * diagonal.unsqueeze(-2))
+    assert_mean((drawn.precision - 9.5 * scale).square(), variance)
+    covariance = q.inverse_scale[0] / (9.5 - size - 1)
+    assert_mean(torch.linalg.inv(drawn.precision), covariance)
+    away = drawn.mean - q.mean[0]
+    assert_mean(away, torch.zeros_like(away[0]))
+    assert_mean(away.unsqueeze(-1) * away.unsqueeze(-2), covariance / q.beta[0])
+    # The mean depends on the precision by its scale: standardised, it does not.
+    distance = torch.einsum("nbi,nbij,nbj->nb", away, drawn.precision, away) * q.beta[0]
+    assert_mean(distance, torch.full((blocks,), float(size), dtype=torch.float64))
+    assert_mean((distance - size) * (drawn.log_determinant / blocks - drawn.log_determinant.mean())[:, None], 0.0)
+
+
+def test_draws_agree_with_torchs_wishart_in_distribution():
+    torch.manual_seed(4)
+    q = parameters(1, 3, freedom=3.4)  # few degrees of freedom: far from what moments alone would show
+    ours = torch.logdet(many(q, 20_000).draw().precision).flatten().sort().values
+    theirs = torch.logdet(Wishart(q.nu[:1], precision_matrix=q.inverse_scale[0]).sample((20_000,)))
+    theirs = theirs.flatten().sort().values
+    # Kolmogorov and Smirnov's distance; above 1.95 sqrt(2 / n) it has a probability of one in a thousand.
+    both = torch.cat([ours, theirs])
+    distance = (torch.searchsorted(ours, both, right=True) - torch.searchsorted(theirs, both, right=True)).abs().max()
+    assert float(distance) / 20_000 < 1.95 * math.sqrt(2 / 20_000)
+
+
+@pytest.mark.parametrize(("blocks", "size"), SHAPES)
+def test_a_draw_is_a_normal_density(blocks, size):
+    torch.manual_seed(5)
+    drawn = parameters(blocks, size).draw()
+    z = torch.randn(blocks, size, dtype=torch.float64)
+    density = MultivariateNormal(drawn.mean, precision_matrix=drawn.precision).log_prob(z).sum(-1)
+    shift, precision, log_scale = drawn.natural()
+    value = log_scale + (shift * z).sum((1, 2)) - 0.5 * torch.einsum("kbij,bi,bj->k", precision, z, z)
+    torch.testing.assert_close(value, density)

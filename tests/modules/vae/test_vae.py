@@ -1,5 +1,6 @@
 """The VAE: its terms, its schemes, its decoder, its weight of the KL term."""
 
+import io
 import math
 
 import pytest
@@ -9,14 +10,17 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from pgmgraph import Gaussian, ModelGraph, Observation, Point, fit, generate, infer
 from pgmgraph.datasets import load_bundled_digits
-from pgmgraph.errors import DataError
+from pgmgraph.errors import DataError, ShapeError
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.vae import VAE, Ramp
+from tests.refusals import refused
 
 torch.set_num_threads(1)
 
 DIGITS = load_bundled_digits()
 IMAGES = DIGITS.train_images[:300]
+SQUARES = IMAGES.reshape(-1, 8, 8)
+CONV = {"architecture": "conv", "hidden": (16, 32), "lr": 3e-3}
 
 
 def alone(images=IMAGES, scale=1 / 255, **options):
@@ -176,8 +180,93 @@ def test_without_messages_back_the_vae_keeps_to_its_own_prior_and_f_counts_the_m
         ({"kl_weight": Ramp(0.0, 1.0, rounds=2)}, "positive kl_weight; got 0.0"),
         ({"epochs": 0}, "positive epochs; got 0"),
         ({"latent_dim": 0}, "latent_dim of at least 1; got 0"),
+        ({"architecture": "cnn"}, "architecture as one of perceptron, conv; got 'cnn'"),
+        ({"hidden": (10, 0)}, r"hidden layers of at least 1; got hidden=\(10, 0\)"),
+        ({"architecture": "conv", "hidden": ()}, r"at least one hidden layer for architecture='conv'; got hidden=\(\)"),
     ],
 )
 def test_impossible_arguments_are_refused(options, text):
     with pytest.raises(ValueError, match=text):
         VAE(**{"latent_dim": 2, **options})
+
+
+def test_layers_that_are_not_named_are_the_architectures_own():
+    assert VAE(2).hidden == (500, 500)
+    assert VAE(2, architecture="conv").hidden == (32, 64)
+    assert VAE(2, architecture="conv", hidden=[5]).hidden == (5,)
+
+
+def without_latents(images):
+    """F of the best model in which pixels are independent of one another: a decoder that ignores z."""
+    x = torch.from_numpy(images).double() / 255
+    rate = x.mean(0)
+    return float((torch.xlogy(x, rate) + torch.xlogy(1 - x, 1 - rate)).sum())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_convolutions_learn_more_than_any_model_without_latents(precision):
+    graph, vae = alone(SQUARES, epochs=15, precision=precision, **CONV)
+    result = fit(graph, rounds=3)
+    bounds = result.history["F"]
+    assert bounds[2] > bounds[1] > bounds[0]
+    assert bounds[2] > without_latents(SQUARES)
+    new = DIGITS.test_images.reshape(-1, 8, 8)
+    assert fit(graph, {"pixels": new}, frozen=["vae"]).history["F"][0] > without_latents(new)
+    assert {parameter.dtype for parameter in vae._parameters()} == {torch.float32}
+    assert result.beliefs["vae.z"].mean.dtype == torch.float32
+
+
+def test_convolutions_run_in_bfloat16_while_they_learn_and_in_float32_after():
+    graph, vae = alone(SQUARES, precision="bf16", epochs=1, **CONV)
+    seen = {True: set(), False: set()}
+    fit(graph, rounds=1)
+    for network in (vae.encoder, vae.decoder):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                layer.register_forward_hook(lambda layer, _, made: seen[layer.training].add(made.dtype))
+    fit(graph, rounds=1)
+    assert seen == {True: {torch.bfloat16}, False: {torch.float32}}
+
+
+def test_convolutions_under_a_mixture_take_its_message_as_their_prior():
+    data, gmm = Observation(SQUARES, scale=1 / 255), GMM(4, starts=2)
+    vae = VAE(3, epochs=15, batch_size=50, **CONV)
+    graph = ModelGraph(pixels=data, vae=vae, gmm=gmm)
+    graph.connect(data.value, vae.x)
+    graph.connect(vae.z, gmm.x)
+    result = fit(graph, rounds=4)
+    assert set(result.trace[-1].terms["vae"]) == {"log p(x)", "H[z]"}
+    assert result.history["F"][-1] > result.history["F"][1]
+    assert result.history["F"][-1] > without_latents(SQUARES)
+    assert generate(graph, {"gmm.c": 2}, n=5)["pixels"].shape == (5, 8, 8)
+    again = infer(graph)
+    assert torch.equal(again["vae.z"].mean, result.beliefs["vae.z"].mean)
+
+
+def test_convolutions_come_back_from_their_state_and_learn_on_as_if_they_had_never_stopped():
+    (graph, vae), (other_graph, other) = (alone(SQUARES, epochs=1, **CONV) for _ in range(2))
+    fit(graph, rounds=2)
+    file = io.BytesIO()
+    torch.save(vae.state_dict(), file)
+    file.seek(0)
+    fit(other_graph, rounds=2, seed=9)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    results = [fit(one, rounds=2, seed=3) for one in (graph, other_graph)]
+    assert results[0].history["F"] == results[1].history["F"]
+    for mine, theirs in zip(vae._parameters(), other._parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_rows_of_pixels_under_convolutions_are_refused_before_anything_is_made():
+    graph, vae = alone(IMAGES, **CONV)
+    with refused(ShapeError, "architecture='conv'", "(64,)", "Observation(images.reshape(-1, 8, 8))"):
+        fit(graph)
+    assert vae.encoder is None
+
+
+def test_a_network_of_the_users_own_stands_beside_one_that_the_architecture_makes():
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 6))
+    graph, vae = alone(SQUARES, encoder=encoder, **CONV)
+    fit(graph, rounds=1)
+    assert vae.encoder is encoder
+    assert any(isinstance(layer, nn.ConvTranspose2d) for layer in vae.decoder.modules())
