@@ -149,7 +149,7 @@ def _mixture_round(gmm: GMM, x: Parcel) -> Message:
     batches = _batches(gmm, {"x": x, "c": None})
     if gmm.context.updates == 0:
         gmm.start(batches)
-    statistics: Callable[..., Tensor] = gmm.statistics
+    statistics: Callable[..., Mapping[str, Tensor]] = gmm.statistics
     with torch.no_grad():
         for _ in range(gmm.passes):
             [total] = [statistics(**batch) for batch in batches.in_order(gmm.at_once)]

@@ -6,7 +6,7 @@ Run it with `python -m benchmarks.gmm`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -45,7 +45,7 @@ class Ours:
     @torch.no_grad()
     def iterations(self, number: int) -> None:
         """E and M steps, as the passes of one update run them."""
-        statistics: Callable[..., Tensor] = self.gmm.statistics
+        statistics: Callable[..., Mapping[str, Tensor]] = self.gmm.statistics
         for _ in range(number):
             self.gmm.learn(statistics(x=self.batch["x"], c=None))
 
