@@ -49,7 +49,7 @@ class Engine:
         mail: what lies on the wires.
         items: the number of items of each module's plate.
         checked: what the check of the graph found out.
-        beginning: which one of several is being learnt; it enters the seeds of updates.
+        beginning: which one of several is being learnt; it enters the seeds of modules that start from data.
     """
 
     def __init__(
@@ -154,8 +154,9 @@ class Engine:
         number: int = 0,
         learn: bool = True,
     ) -> Call:
-        # Beginnings learn with noise of their own, and are judged by the same.
-        which = f"{method} of beginning {self.beginning}" if self.beginning and method == "update" else method
+        # Beginnings differ by where modules start from data; all other noise is the same, so that F compares.
+        starts = method == "update" and has(self.graph.modules[name], "start")
+        which = f"{method} of beginning {self.beginning}" if self.beginning and starts else method
         return Call(name, mail, seed_of(self.seed, name, which, number), self.graph.rounds_done, learn)
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:

@@ -76,8 +76,8 @@ def fit(
         strict: raise, instead of warn, where an update that is declared exact lowers F.
         objective: whether F is computed after each stage.
         restarts: how many beginnings are tried. What is learnt before the first module that starts from data
-            (a mixture, say) is learnt once; from there each beginning runs `restart_rounds` rounds with randomness
-            of its own, and the one with the best F goes on. F is averaged over the last rounds, and over several
+            (a mixture, say) is learnt once; from there each beginning starts elsewhere and runs `restart_rounds`
+            rounds, and the one with the best F goes on. F is averaged over the last rounds, and over several
             draws of noise and subsets, the same for all. A mixture that takes the best of many starts by itself
             begins alike each time: give it few.
         restart_rounds: see `restarts`. Where a weight rises over rounds, as a VAE's `Ramp` does, let it reach its end.

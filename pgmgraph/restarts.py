@@ -17,6 +17,7 @@ _DRAWS = 4
 class Beginnings:
     """Beginnings of a model that share what is learnt before the first module that starts from data.
 
+    They differ by the randomness of modules that start from data; minibatches and noise of all others are the same.
     They are compared by F, averaged over their last rounds, which evens out the noise of gradient steps, and
     over several subsets and draws of noise, the same ones for every beginning.
 
