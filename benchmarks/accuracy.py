@@ -38,7 +38,7 @@ def main() -> int:
         except DataFileError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        failed = _learn_all(setting, _chosen(setting, given.schemes), digits, records, given)
+        failed = _learn_all(setting, chosen(setting, given.schemes), digits, records, given)
     comparison.write(setting, records, given.output, given.quick)
     return 1 if failed else 0
 
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     return given
 
 
-def _chosen(setting: Setting, names: Sequence[str] | None) -> list[Scheme]:
+def chosen(setting: Setting, names: Sequence[str] | None) -> list[Scheme]:
     """The schemes that were asked for, without those that lack a library."""
     chosen = [scheme for scheme in setting.schemes if names is None or scheme.name in names]
     lacking = [scheme for scheme in chosen if scheme.embedding != "none" and not can_embed()]

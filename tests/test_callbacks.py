@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from pgmgraph import ModelGraph, Observation, ProgressDisplay, Scores, fit
+from pgmgraph.learning import Watcher
 from pgmgraph_modules.gmm import GMM
 from tests.toys import blobs
 
@@ -18,7 +19,7 @@ def shown(terminal: bool, columns: tuple[str, ...] = ("accuracy",), restarts: in
     graph.connect(data.value, gmm.x)
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=120, color_system=None)
-    watchers = [Scores(gmm.c, labels), ProgressDisplay("blobs", columns, console)]
+    watchers: list[Watcher] = [Scores(gmm.c, labels), ProgressDisplay("blobs", columns, console)]
     fit(graph, rounds=3, restarts=restarts, restart_rounds=2, callbacks=watchers)
     return out.getvalue()
 

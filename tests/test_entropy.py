@@ -39,7 +39,12 @@ def ppca():
 def discrete():
     """Symbols under two discrete variables, one above the other."""
     generator = torch.Generator().manual_seed(0)
-    data, bottom, link, root = Observation(torch.randint(4, (30, 1), generator=generator)), Symbols(3, 4), Link(2), Weights()
+    data, bottom, link, root = (
+        Observation(torch.randint(4, (30, 1), generator=generator)),
+        Symbols(3, 4),
+        Link(2),
+        Weights(),
+    )
     graph = ModelGraph(data=data, bottom=bottom, link=link, root=root)
     graph.connect(data.value, bottom.x)
     graph.connect(bottom.c, link.c)

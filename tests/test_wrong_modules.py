@@ -157,7 +157,9 @@ def test_the_same_models_done_right_raise_no_alarm(build):
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_sets_the_alarm_off_and_is_named(mistake):
     build, name = WRONG[mistake]
-    with pytest.warns(BoundDecreased, match=rf"Updating {name} in round \d+ lowered F by .* an exact update never does"):
+    with pytest.warns(
+        BoundDecreased, match=rf"Updating {name} in round \d+ lowered F by .* an exact update never does"
+    ):
         result = fit(build(), rounds=ROUNDS)
     steps = itertools.pairwise(entry.F for entry in result.trace if entry.F is not None)
     assert any(after < before for before, after in steps)

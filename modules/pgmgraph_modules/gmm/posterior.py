@@ -91,10 +91,7 @@ class Posterior:
 
     def draw(self) -> Mixture:
         """A draw of the weights and of the components."""
-        # In log space: a draw of Gamma(a) is one of Gamma(a + 1) times U^(1/a), which underflows where a is small.
-        above = torch.distributions.Gamma(self.concentration + 1, torch.ones_like(self.concentration)).sample()
-        log_gamma = above.log() - torch.empty_like(above).exponential_() / self.concentration
-        return Mixture(torch.log_softmax(log_gamma, 0), self.components.draw())
+        return Mixture(drawn_log_weights(self.concentration), self.components.draw())
 
     def divergence_of_weights(self, prior: Posterior) -> Tensor:
         """KL of the Dirichlet posterior from its prior, ()."""
@@ -114,6 +111,13 @@ class Posterior:
     def divergence(self, prior: Posterior) -> Tensor:
         """KL of the whole posterior from its prior, ()."""
         return self.divergence_of_weights(prior) + self.divergence_of_components(prior)
+
+
+def drawn_log_weights(concentration: Tensor) -> Tensor:
+    """The logarithm of a draw from each Dirichlet, (..., K) as their concentrations are."""
+    # A draw of Gamma(a) is one of Gamma(a + 1) times U^(1/a): it underflows where a is small, its logarithm does not.
+    above = torch.distributions.Gamma(concentration + 1, torch.ones_like(concentration), validate_args=False).sample()
+    return torch.log_softmax(above.log() - torch.empty_like(above).exponential_() / concentration, -1)
 
 
 def step(posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout) -> tuple[Posterior, float]:

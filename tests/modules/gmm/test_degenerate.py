@@ -79,10 +79,11 @@ def mixture_of(values, covariances=None, k=4, starts=2, **options):
 
 
 def assert_sound(result, gmm):
-    """F is finite and never fell, parameters are proper, beliefs are distributions."""
+    """F is finite and, where that is promised, never fell; parameters are proper, beliefs are distributions."""
     bounds = [entry.F for entry in result.trace if entry.F is not None]
     assert all(math.isfinite(bound) for bound in bounds)
-    assert all(later >= earlier - 1e-9 * abs(earlier) for earlier, later in itertools.pairwise(bounds))
+    if gmm.guarantee == "exact":
+        assert all(later >= earlier - 1e-9 * abs(earlier) for earlier, later in itertools.pairwise(bounds))
     covariances = gmm.covariances if gmm.covariance == "full" else gmm.covariances.diag_embed()
     assert (torch.linalg.eigvalsh(covariances) > 0).all()
     assert gmm.means.isfinite().all()
@@ -121,6 +122,27 @@ DATA = {
 def test_f_is_finite_and_never_falls(name, covariance):
     graph, gmm = mixture_of(DATA[name], covariance=covariance)
     assert_sound(fit(graph, rounds=6, strict=True), gmm)
+
+
+INFERENCE = {
+    "moves": {"moves": 2},
+    "gibbs": {"inference": "gibbs", "sweeps": 4},
+    "svi": {"inference": "svi", "batch_size": 7},
+}
+WITHOUT_SPREAD = pytest.mark.xfail(raises=IndexError, reason="a move splits a component along no axis", strict=True)
+
+
+@pytest.mark.parametrize("name", ["one item", "three rows, often", "an outlier", "narrow clusters, far apart"])
+@pytest.mark.parametrize("inference", INFERENCE)
+def test_other_ways_to_learn_are_as_sound(inference, name):
+    graph, gmm = mixture_of(DATA[name], **INFERENCE[inference])
+    assert_sound(fit(graph, rounds=4, strict=True), gmm)
+
+
+@pytest.mark.parametrize("inference", [pytest.param("moves", marks=WITHOUT_SPREAD), "gibbs", "svi"])
+def test_other_ways_to_learn_are_as_sound_without_any_spread(inference):
+    graph, gmm = mixture_of(DATA["all zero"], **INFERENCE[inference])
+    assert_sound(fit(graph, rounds=4, strict=True), gmm)
 
 
 def broken_somehow(dice):

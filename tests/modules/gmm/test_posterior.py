@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pgmgraph import Gaussian
-from pgmgraph_modules.gmm.posterior import Posterior, step
+from pgmgraph_modules.gmm.posterior import Posterior, drawn_log_weights, step
 from tests.modules.gmm.test_starts import laid_out, prior
 
 
@@ -54,7 +54,7 @@ def test_the_e_step_gives_sums_of_responsibilities_and_the_evidence_of_the_bound
 
 
 def test_blending_is_as_if_the_statistics_were_blended():
-    posterior, before, moments, layout = fitted()
+    _, before, moments, layout = fitted()
     one, other = (torch.softmax(torch.randn(3, 50, dtype=torch.float64), 0) @ moments.T for _ in range(2))
     blended = before.updated(one, layout).blended(before.updated(other, layout), 0.2)
     expected = before.updated(0.8 * one + 0.2 * other, layout)
@@ -77,11 +77,10 @@ def test_a_part_holds_the_first_components():
 @pytest.mark.parametrize("concentration", [[0.01, 0.01, 0.02], [0.5, 3.0, 20.0]])
 def test_drawn_weights_are_dirichlet_also_where_they_underflow(concentration):
     torch.manual_seed(0)
-    q = prior(3, 1)
-    q = Posterior(torch.tensor(concentration, dtype=torch.float64), q.components)
-    drawn = torch.stack([q.draw().log_weights for _ in range(3_000)])
+    q, n = Posterior(torch.tensor(concentration, dtype=torch.float64), prior(3, 1).components), 20_000
+    drawn = drawn_log_weights(q.concentration.expand(n, -1))
     assert torch.isfinite(drawn).all()
-    torch.testing.assert_close(drawn.logsumexp(1), torch.zeros(3_000, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(drawn.logsumexp(1), torch.zeros(n, dtype=torch.float64), rtol=0, atol=1e-12)
     total = q.concentration.sum()
     mean = q.concentration / total
     for values, expected in (
@@ -89,7 +88,7 @@ def test_drawn_weights_are_dirichlet_also_where_they_underflow(concentration):
         ((drawn.exp() - mean).square(), mean * (1 - mean) / (1 + total)),
         (drawn, q.expected_log_weights()),  # below -100 where the concentration is small: exp of it underflows
     ):
-        assert ((values.mean(0) - expected).abs() < 5 * values.std(0) / math.sqrt(3_000)).all()
+        assert ((values.mean(0) - expected).abs() < 5 * values.std(0) / math.sqrt(n)).all()
 
 
 def test_coefficients_of_a_draw_give_the_joint_density():

@@ -66,7 +66,7 @@ def test_numbers_of_numpy_and_of_python_keep_their_kinds():
         assert type(getattr(again, name)) is type(value)
 
 
-class Holding(BaseEstimator):
+class Holding(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Holds something after its fit."""
 
     def __init__(self, thing=None):
