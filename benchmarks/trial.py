@@ -6,7 +6,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,8 @@ def learn(plan: Plan, digits: Digits, *, device: str, cache: Path, watch: Callba
     unseen = observed(digits.test_images, digits.image_shape, plan.vae)
     first = first_learning(pixels, plan.vae, plan.seed, device, cache) if plan.vae.get("first_epochs", 1) > 1 else None
     wall, cpu = time.perf_counter(), time.process_time()
+    if plan.embedding == "start":
+        plan = replace(plan, embedding="none", gmm={**plan.gmm, "partition": _partition(plan, pixels, first, device)})
     wired = wire(plan, pixels, first)
     result = _fitted(wired, plan, plan.fit, digits.train_labels, device, [watch])
     seen, new = result.beliefs, infer(wired.graph, {"pixels": unseen})
@@ -109,6 +111,12 @@ def learn(plan: Plan, digits: Digits, *, device: str, cache: Path, watch: Callba
         beginnings=[F if math.isfinite(F) else None for F in result.beginnings],
         history=history,
     )
+
+
+def _partition(plan: Plan, pixels: Observation, first: First | None, device: str) -> NDArray[np.int64]:
+    """What a mixture over a UMAP of the latents finds, after the first round of the VAE by itself."""
+    wired = wire(replace(plan, embedding="wired"), pixels, first)
+    return clusters(fit(wired.graph, seed=plan.seed, device=device, objective=False).beliefs)
 
 
 def points(belief: object) -> Matrix:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pgmgraph import (
@@ -25,7 +27,7 @@ from pgmgraph import (
     Outbox,
     PooledGaussianPotential,
 )
-from pgmgraph.errors import WiringError
+from pgmgraph.errors import DataError, WiringError
 from pgmgraph_modules.gmm import pyro_model
 from pgmgraph_modules.gmm.gibbs import Gibbs
 from pgmgraph_modules.gmm.messages import message_to_x
@@ -34,7 +36,7 @@ from pgmgraph_modules.gmm.moves import Moves
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
 from pgmgraph_modules.gmm.samples import BeliefSamples
-from pgmgraph_modules.gmm.starts import best_start
+from pgmgraph_modules.gmm.starts import as_partition, best_start, start_from
 from pgmgraph_modules.gmm.stochastic import Stochastic
 from pgmgraph_modules.gmm.variational import VariationalBayes
 
@@ -63,6 +65,8 @@ class GMM(Module):
         covariance: "full" or "diagonal".
         starts: how many starts are tried at the first update, partitions by k-means and by k-means++ in
             turn, each learnt to a standstill. The best by its own bound is kept.
+        partition: a component for each item of the first update's plate, (N,) integers, to start from in the place
+            of `starts`: what another method found, which sees clusters that the starts do not.
         passes: times that one update runs over the plate, for inference="vb" and "svi".
         inference: "vb": variational Bayes in closed form. "svi": natural-gradient steps on minibatches, for plates
             that are long to see once; F is taken on at most 65,536 items. "gibbs": draws of c and of the
@@ -106,6 +110,7 @@ class GMM(Module):
         *,
         covariance: Literal["full", "diagonal"] = "full",
         starts: int = 10,
+        partition: Sequence[int] | NDArray[np.integer] | Tensor | None = None,
         passes: int = 2,
         inference: Literal["vb", "gibbs", "svi"] = "vb",
         moves: int = 0,
@@ -149,6 +154,7 @@ class GMM(Module):
         self.components = components
         self.covariance = covariance
         self.starts = starts
+        self.partition = None if partition is None else as_partition(partition, components)
         self.message = message
         self.draws = draws
         self.concentration = concentration
@@ -223,17 +229,19 @@ class GMM(Module):
 
     def start(self, batches: Batches) -> None:
         """Fix the prior, and take the best of several starts."""
-        beliefs: list[Gaussian] = []
-        for batch in batches.subset(_START_ITEMS, torch.Generator().manual_seed(0)).in_order():
-            assert isinstance(batch["x"], Gaussian)
-            beliefs.append(batch["x"])
-        [belief] = beliefs
+        part = batches.subset(_START_ITEMS, torch.Generator().manual_seed(0))
+        [batch] = part.in_order()
+        belief = batch["x"]
+        assert isinstance(belief, Gaussian)
         self._fix_prior(belief)
         layout, prior = self._layout(), self._prior()
         moments = layout.moments(belief)
-        self.posterior, bound = best_start(
-            belief.mean - layout.centre, moments, prior, layout, self.components, self.starts
-        )
+        if self.partition is None:
+            means = belief.mean - layout.centre
+            self.posterior, bound = best_start(means, moments, prior, layout, self.components, self.starts)
+        else:
+            labels = self._partition_of(part, batches.plate_size).to(moments.device)
+            self.posterior, bound = start_from(labels, moments, prior, layout)
         self._chosen.begin(self.posterior, layout)
         self.context.progress(self.starts, self.starts, {"bound": bound})
 
@@ -344,6 +352,16 @@ class GMM(Module):
         components = self._posterior().components
         blocks = components.inverse_scale / components.nu[:, None, None, None]
         return blocks[:, 0] if self.covariance == "full" else blocks.flatten(1)
+
+    def _partition_of(self, part: Batches, n: int) -> Tensor:
+        """The given components of the items that the mixture starts from."""
+        assert self.partition is not None
+        if len(self.partition) != n:
+            raise DataError(
+                f"Expected partition with a component for each of the {n} items of {self.context.name}'s plate; "
+                f"got {len(self.partition)}."
+            )
+        return self.partition if part.rows is None else self.partition[part.rows]
 
     def _fix_prior(self, belief: Gaussian) -> None:
         centre = belief.mean.mean(0)

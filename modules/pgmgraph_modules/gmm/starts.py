@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,15 +43,33 @@ def best_start(
     for number in range(starts):
         seed = int(torch.randint(2**31, ()))
         centres = _centres(points, components, seed, refine=number % 2 == 0).to(means)
-        nearest = torch.cdist(means, centres).argmin(1)
-        responsibilities = torch.nn.functional.one_hot(nearest, components).to(means)
-        posterior = prior.updated(responsibilities.T @ moments.T, layout)
-        posterior, bound = _converged(posterior, prior, moments, layout)
+        posterior, bound = start_from(torch.cdist(means, centres).argmin(1), moments, prior, layout)
         # Starts that end alike differ in rounding and in their components' numbers: the first one counts.
         if best is None or bound > best[1] + _ALIKE * abs(best[1]):
             best = posterior, bound
     assert best is not None
     return best
+
+
+def start_from(labels: Tensor, moments: Tensor, prior: Posterior, layout: Layout) -> tuple[Posterior, float]:
+    """The posterior, and its bound, that variational Bayes comes to from a partition, (n,) int64."""
+    responsibilities = torch.nn.functional.one_hot(labels, len(prior.concentration)).to(moments)
+    return _converged(prior.updated(responsibilities.T @ moments.T, layout), prior, moments, layout)
+
+
+def as_partition(given: Sequence[int] | NDArray[np.integer] | Tensor, components: int) -> Tensor:
+    """A partition as a tensor, (N,) int64.
+
+    Raises:
+        ValueError: not one row of integers from 0 to components - 1.
+    """
+    labels = torch.as_tensor(given)
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or not len(labels):
+        raise ValueError(f"Expected partition as (N,) integers; got {tuple(labels.shape)} of {labels.dtype}.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= components:
+        raise ValueError(f"Expected partition with numbers from 0 to {components - 1}; got {low} to {high}.")
+    return labels.long()
 
 
 def _canonical_order(means: Tensor) -> Tensor:
