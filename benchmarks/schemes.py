@@ -252,7 +252,7 @@ MNIST = Setting(
         MIXTURE,
         RESTARTS,
         Scheme("flat", gmm={"concentration": 1.0}),
-        Scheme("umap-start", fit={"rounds": 26}, embedding="start"),
+        Scheme("umap-start", fit={"rounds": 20}, embedding="start"),
     ),
 )
 

@@ -36,7 +36,7 @@ from pgmgraph_modules.gmm.moves import Moves
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
 from pgmgraph_modules.gmm.samples import BeliefSamples
-from pgmgraph_modules.gmm.starts import as_partition, best_start, start_from
+from pgmgraph_modules.gmm.starts import as_partition, best_start, from_partition
 from pgmgraph_modules.gmm.stochastic import Stochastic
 from pgmgraph_modules.gmm.variational import VariationalBayes
 
@@ -228,7 +228,7 @@ class GMM(Module):
         self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns * (self.draws if self._samples else 1)))
 
     def start(self, batches: Batches) -> None:
-        """Fix the prior, and take the best of several starts."""
+        """Fix the prior, and take the best of several starts, or the given partition."""
         part = batches.subset(_START_ITEMS, torch.Generator().manual_seed(0))
         [batch] = part.in_order()
         belief = batch["x"]
@@ -239,11 +239,13 @@ class GMM(Module):
         if self.partition is None:
             means = belief.mean - layout.centre
             self.posterior, bound = best_start(means, moments, prior, layout, self.components, self.starts)
+            self.context.progress(self.starts, self.starts, {"bound": bound})
         else:
+            # No further than one M step: a mixture that settles by itself leaves the partition for what the
+            # latents show so far, before they could follow it.
             labels = self._partition_of(part, batches.plate_size).to(moments.device)
-            self.posterior, bound = start_from(labels, moments, prior, layout)
+            self.posterior = from_partition(labels, moments, prior, layout)
         self._chosen.begin(self.posterior, layout)
-        self.context.progress(self.starts, self.starts, {"bound": bound})
 
     def statistics(self, x: Gaussian, c: Categorical | None) -> Mapping[str, Tensor]:
         """Responsibilities' products with the moments, (K, columns), and what else the inference learns from."""

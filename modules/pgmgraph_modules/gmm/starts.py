@@ -43,7 +43,8 @@ def best_start(
     for number in range(starts):
         seed = int(torch.randint(2**31, ()))
         centres = _centres(points, components, seed, refine=number % 2 == 0).to(means)
-        posterior, bound = start_from(torch.cdist(means, centres).argmin(1), moments, prior, layout)
+        posterior = from_partition(torch.cdist(means, centres).argmin(1), moments, prior, layout)
+        posterior, bound = _converged(posterior, prior, moments, layout)
         # Starts that end alike differ in rounding and in their components' numbers: the first one counts.
         if best is None or bound > best[1] + _ALIKE * abs(best[1]):
             best = posterior, bound
@@ -51,10 +52,10 @@ def best_start(
     return best
 
 
-def start_from(labels: Tensor, moments: Tensor, prior: Posterior, layout: Layout) -> tuple[Posterior, float]:
-    """The posterior, and its bound, that variational Bayes comes to from a partition, (n,) int64."""
+def from_partition(labels: Tensor, moments: Tensor, prior: Posterior, layout: Layout) -> Posterior:
+    """The M step on a partition, (n,) int64."""
     responsibilities = torch.nn.functional.one_hot(labels, len(prior.concentration)).to(moments)
-    return _converged(prior.updated(responsibilities.T @ moments.T, layout), prior, moments, layout)
+    return prior.updated(responsibilities.T @ moments.T, layout)
 
 
 def as_partition(given: Sequence[int] | NDArray[np.integer] | Tensor, components: int) -> Tensor:
