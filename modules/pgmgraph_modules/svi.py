@@ -35,6 +35,9 @@ from pgmgraph import (
 )
 from pgmgraph.errors import DefinitionError, DivergedError, MessageTypeError
 
+_LEAST_ITEMS, _MOST_ITEMS = 512, 4_096
+_SHARE = 1 / 20
+
 Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -126,7 +129,6 @@ class SVIModule(Module):
 
     guarantee: Guarantee = "stochastic"
     at_once = 2_048
-    elbo_items = 4_096
     amortised = True
 
     model: Callable[..., object]
@@ -157,6 +159,14 @@ class SVIModule(Module):
         self.make_optimiser = optimiser or self._adam
         self.samples = samples
         self.precision = precision
+
+    @property
+    def elbo_items(self) -> int:  # type: ignore[override]  # it depends on the plate
+        """On how many items F is taken: 4,096, or fewer where that would cost more than a twentieth of an update.
+
+        A term of F costs a pass forward, an epoch one forward and two back. Under 512 items are never taken.
+        """
+        return max(_LEAST_ITEMS, min(_MOST_ITEMS, int(_SHARE * 3 * self.epochs * self.context.plate_size)))
 
     def build(self) -> None:
         """Make the networks, as attributes."""

@@ -145,7 +145,7 @@ def test_a_cast_is_made_once_and_there_is_a_way_back(messages: list[Message], dt
         assert_same(cast.to(dtype=dtype), cast)
         assert cast.to(CPU) is cast
         assert torch.equal(cast.missing_rows(), message.missing_rows())
-        if isinstance(message, Point):  # which is scaled as it is cast
+        if isinstance(cast, Point):  # which is scaled as it is cast
             assert not cast.value[message.missing_rows()].any()
         else:
             before = getattr(message, (*message.per_item, *message.shared)[0]).dtype

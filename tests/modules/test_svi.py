@@ -11,6 +11,7 @@ from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from pgmgraph import (
+    Context,
     Gaussian,
     GaussianPotential,
     In,
@@ -25,6 +26,7 @@ from pgmgraph import (
 )
 from pgmgraph.errors import DefinitionError, DivergedError
 from pgmgraph_modules.svi import PotentialPrior, SVIModule
+from pgmgraph_modules.vae import VAE
 
 torch.set_num_threads(1)
 
@@ -284,3 +286,16 @@ def test_another_optimiser_may_be_given():
 def test_impossible_arguments_are_refused():
     with pytest.raises(ValueError, match="positive batch_size; got 0"):
         Line(batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("n", "epochs", "items"),
+    [(100, 1, 512), (3_000, 1, 512), (10_000, 1, 1_500), (10_000, 2, 3_000), (60_000, 1, 4_096)],
+)
+def test_f_is_taken_on_few_enough_items_to_cost_little(n, epochs, items):
+    vae = VAE(2, epochs=epochs)
+    x, z, shapes = frozenset({"x"}), frozenset({"z"}), {"x": (4,), "z": (2,)}
+    context = Context("vae", shapes, x, z, torch.device("cpu"), torch.float32, seed=0)
+    vae.setup(context)
+    context.plate_size = n
+    assert vae.elbo_items == items

@@ -160,8 +160,14 @@ def test_bound_equals_pyros_estimate_of_the_same_model_and_guide(covariance):
     assert abs(float(estimates.mean()) - own) < 5 * error
 
 
-def log_evidence(x, k, concentration, mean_precision, freedom, scale, centre):
-    """By enumeration of all assignments: Dirichlet-multinomial times normal-inverse-gamma evidences, D = 1."""
+def log_evidence(x, k, *prior):
+    """By enumeration of all assignments, D = 1; the prior as `assigned_log_evidence` takes it."""
+    assignments = itertools.product(range(k), repeat=len(x))
+    return logsumexp([assigned_log_evidence(x, np.array(one), k, *prior) for one in assignments])
+
+
+def assigned_log_evidence(x, chosen, k, concentration, mean_precision, freedom, scale, centre):
+    """Of values and the component of each: Dirichlet-multinomial times normal-inverse-gamma evidences."""
 
     def of_members(values):
         n = len(values)
@@ -179,14 +185,10 @@ def log_evidence(x, k, concentration, mean_precision, freedom, scale, centre):
             - gammaln(freedom / 2)
         )
 
-    terms = []
-    for assignment in itertools.product(range(k), repeat=len(x)):
-        chosen = np.array(assignment)
-        counts = np.bincount(chosen, minlength=k)
-        prior = gammaln(k * concentration) - gammaln(k * concentration + len(x))
-        prior += (gammaln(concentration + counts) - gammaln(concentration)).sum()
-        terms.append(prior + sum(of_members(x[chosen == component]) for component in range(k)))
-    return logsumexp(terms)
+    counts = np.bincount(chosen, minlength=k)
+    prior = gammaln(k * concentration) - gammaln(k * concentration + len(x))
+    prior += (gammaln(concentration + counts) - gammaln(concentration)).sum()
+    return prior + sum(of_members(x[chosen == component]) for component in range(k))
 
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
