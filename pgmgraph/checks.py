@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError
 from pgmgraph.messages import Gaussian, GaussianPotential, PooledGaussianPotential
 from pgmgraph.module import Module, has, method
@@ -170,11 +172,20 @@ def _check_ranges(
 ) -> None:
     for wire in wires:
         module, observation = modules[wire.parent], observations.get(wire.child)
-        if observation is None or not has(module, "supports"):
+        if observation is None:
+            continue
+        least, most = observation.value_range
+        largest = torch.finfo(module.dtype).max
+        if least < -largest or most > largest:
+            raise DataError(
+                f"Expected values that {module.dtype} holds at {wire.target}; got values from {least:g} to {most:g} "
+                f"from {wire.variable}. Rescale them.",
+                wire.child,
+            )
+        if not has(module, "supports"):
             continue
         supports: Mapping[str, tuple[float, float]] = method(module, "supports", "which it has")()
         low, high = supports.get(wire.into, (float("-inf"), float("inf")))
-        least, most = observation.value_range
         if least < low or most > high:
             raise DataError(
                 f"Expected values within [{low:g}, {high:g}] at {wire.target}; got values from {least:g} to {most:g} "

@@ -84,4 +84,5 @@ class CategoricalPotential(Potential):
 
     def expectation(self, belief: Categorical) -> Tensor:
         """E_q[log f_n(v_n)], (N,); an impossible value of probability zero counts nothing."""
-        return torch.where(belief.probs > 0, belief.probs * self.log_weights, 0.0).sum(-1)
+        possible = torch.where(belief.probs > 0, self.log_weights, 0.0)  # before the product, for the gradient
+        return (belief.probs * possible).sum(-1)

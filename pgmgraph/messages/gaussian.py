@@ -78,8 +78,9 @@ class Gaussian(Belief):
         if self.is_diagonal:
             log_determinant = variance.log().sum(-1)
         else:
-            factor, _ = torch.linalg.cholesky_ex(variance)
+            factor, failed = torch.linalg.cholesky_ex(variance)
             log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+            log_determinant = log_determinant.masked_fill(failed > 0, -torch.inf)  # singular, but for rounding
         return 0.5 * (self.event_shape[0] * (1 + math.log(2 * math.pi)) + log_determinant)
 
 

@@ -112,8 +112,8 @@ class MixturePotential(Potential):
 
     def __getitem__(self, index: Index) -> Self:
         """See `Message.__getitem__`."""
-        items = len(range(*index.indices(self.items))) if isinstance(index, slice) else len(index)
-        return replace(self, items=items, missing=None if self.missing is None else self.missing[index])
+        kept = self.missing_rows()[index]
+        return replace(self, items=len(kept), missing=None if self.missing is None else kept)
 
     def blank(self, n: int) -> Self:
         """See `Message.blank`."""

@@ -35,7 +35,7 @@ from pgmgraph_modules.gmm.moments import Layout
 from pgmgraph_modules.gmm.moves import Moves
 from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
-from pgmgraph_modules.gmm.samples import BeliefSamples
+from pgmgraph_modules.gmm.samples import ROWS, BeliefSamples
 from pgmgraph_modules.gmm.starts import as_partition, best_start, from_partition
 from pgmgraph_modules.gmm.stochastic import Stochastic
 from pgmgraph_modules.gmm.variational import VariationalBayes
@@ -225,7 +225,9 @@ class GMM(Module):
         self.prior: Posterior | None = None
         self.posterior: Posterior | None = None
         columns = Layout(self.dimensions, self.covariance == "full", torch.zeros(self.dimensions)).columns
-        self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns * (self.draws if self._samples else 1)))
+        self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns))
+        if self._samples:
+            self.at_once = max(1, self.at_once // self.draws // ROWS) * ROWS
 
     def start(self, batches: Batches) -> None:
         """Fix the prior, and take the best of several starts, or the given partition."""

@@ -168,7 +168,7 @@ class Sums:
         whitened = torch.linalg.solve_triangular(unit, covariance, upper=False)
         whitened = torch.linalg.solve_triangular(unit, whitened.mT, upper=False)
         variances, directions = torch.linalg.eigh(0.5 * (whitened + whitened.mT))
-        variances = variances.clamp_min(0)
+        variances = variances.clamp_min(torch.finfo(variances.dtype).tiny)  # items may all be alike
         block, number = divmod(_drawn(variances.flatten()), mean.shape[1])
         axis = torch.zeros_like(mean)
         axis[block] = variances[block, number].sqrt() * (unit[block] @ directions[block, :, number])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from pgmgraph_modules.gmm.moments import Layout
@@ -84,7 +86,10 @@ def _centres(points: NDArray[np.float64], components: int, seed: int, refine: bo
     spare = max(0, components - len(points))
     wanted = min(components, len(points))
     if refine and len(np.unique(points, axis=0)) >= wanted:
-        centres = KMeans(wanted, n_init=1, random_state=seed).fit(points).cluster_centers_
+        with warnings.catch_warnings():
+            # Rows that differ by less than rounding leaves of them are one point to it.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            centres = KMeans(wanted, n_init=1, random_state=seed).fit(points).cluster_centers_
     else:
         centres, _ = kmeans_plusplus(points, wanted, random_state=seed)
     # A centre out of everyone's reach: its component starts empty, at the prior.

@@ -127,7 +127,6 @@ INFERENCE = {
     "gibbs": {"inference": "gibbs", "sweeps": 4},
     "svi": {"inference": "svi", "batch_size": 7},
 }
-WITHOUT_SPREAD = pytest.mark.xfail(raises=IndexError, reason="a move splits a component along no axis", strict=True)
 
 
 @pytest.mark.parametrize("name", ["one item", "three rows, often", "an outlier", "narrow clusters, far apart"])
@@ -137,7 +136,7 @@ def test_other_ways_to_learn_are_as_sound(inference, name):
     assert_sound(fit(graph, rounds=4, strict=True), gmm)
 
 
-@pytest.mark.parametrize("inference", [pytest.param("moves", marks=WITHOUT_SPREAD), "gibbs", "svi"])
+@pytest.mark.parametrize("inference", INFERENCE)
 def test_other_ways_to_learn_are_as_sound_without_any_spread(inference):
     graph, gmm = mixture_of(DATA["all zero"], **INFERENCE[inference])
     assert_sound(fit(graph, rounds=4, strict=True), gmm)
@@ -217,7 +216,6 @@ def test_an_outlier_gets_a_component_of_its_own(covariance, value):
     assert float(probs[torch.arange(60) != 7, its_own].max()) < 1e-3
 
 
-@pytest.mark.xfail(reason="the start by k-means lets scikit-learn's warning through", strict=True)
 def test_an_outlier_is_no_matter_for_warnings():
     graph, _ = mixture_of(DATA["an outlier"], starts=10)
     with warnings.catch_warnings():

@@ -1,10 +1,10 @@
-"""Fixed draws of beliefs: the right moments, and the same noise wherever an item stands."""
+"""Fixed draws of beliefs: the right moments, and the same noise in every round."""
 
 import pytest
 import torch
 
 from pgmgraph import Gaussian
-from pgmgraph_modules.gmm.samples import BeliefSamples
+from pgmgraph_modules.gmm.samples import ROWS, BeliefSamples
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -20,27 +20,32 @@ def beliefs(n, d=3, full=False, seed=0):
 
 @pytest.mark.parametrize("full", [True, False])
 def test_draws_have_the_moments_of_the_beliefs(full):
-    # Items that differ in their last digits only are hashed to different rows of noise.
-    n = 4_000
+    n = ROWS
     one = beliefs(1, full=full)
-    mean = one.mean + 1e-9 * torch.arange(n, dtype=torch.float64)[:, None]
-    belief = Gaussian(mean, one.variance.expand(n, *one.variance.shape[1:]).contiguous())
+    belief = Gaussian(one.mean.expand(n, -1), one.variance.expand(n, *one.variance.shape[1:]).contiguous())
     drawn = BeliefSamples(8, 3, CPU).draw(belief).mean.unflatten(0, (8, n))
     torch.testing.assert_close(drawn.mean(0), belief.mean, msg="antithetic pairs average to the mean")
     covariance = torch.cov((drawn - belief.mean).flatten(0, 1).T, correction=0)
     expected = one.variance[0] if full else one.variance[0].diag()
     size = torch.sqrt(expected.diagonal()[:, None] * expected.diagonal())
-    # n x 4 independent draws, but rows of noise are shared: at the least 2,000 of them differ.
-    assert float(((covariance - expected) / size).abs().max()) < 6 / 2_000**0.5
+    assert float(((covariance - expected) / size).abs().max()) < 6 / (4 * n) ** 0.5, "four independent draws an item"
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_noise_goes_with_the_item_not_with_its_place(full):
+def test_noise_stays_when_beliefs_move(full):
     belief, samples = beliefs(50, full=full), BeliefSamples(4, 3, CPU)
-    whole = samples.draw(belief).mean.unflatten(0, (4, 50))
-    order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(samples.draw(belief[order]).mean.unflatten(0, (4, 50)), whole[:, order])
-    torch.testing.assert_close(samples.draw(belief[10:20]).mean.unflatten(0, (4, 10)), whole[:, 10:20])
+    away = samples.draw(belief).mean.unflatten(0, (4, 50)) - belief.mean
+    moved = Gaussian(belief.mean + 7.0, 4.0 * belief.variance)
+    again = samples.draw(moved).mean.unflatten(0, (4, 50)) - moved.mean
+    torch.testing.assert_close(again, 2 * away)
+
+
+def test_minibatches_in_order_get_the_draws_of_the_whole():
+    belief, samples = beliefs(2 * ROWS + 5), BeliefSamples(2, 3, CPU)
+    whole = samples.draw(belief).mean.unflatten(0, (2, -1))
+    pieces = [belief[begin : begin + ROWS] for begin in range(0, len(belief), ROWS)]
+    drawn = [samples.draw(piece).mean.unflatten(0, (2, -1)) for piece in pieces]
+    torch.testing.assert_close(torch.cat(drawn, 1), whole)
 
 
 def test_certain_values_need_no_draws():

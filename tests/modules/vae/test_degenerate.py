@@ -94,7 +94,6 @@ def test_what_comes_later_and_cannot_be_learnt_leaves_no_trace(scale, offset):
     assert_finite(fit(graph))
 
 
-@pytest.mark.xfail(reason="values that float32 cannot hold reach the encoder as infinity", strict=True)
 def test_values_beyond_float32_are_refused_before_learning():
     graph, _ = learning(1e100 * uniform(40, 2).double(), likelihood="gaussian")
     with pytest.raises((DataError, DivergedError)):
