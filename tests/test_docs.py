@@ -17,6 +17,7 @@ import pgmgraph.datasets
 import pgmgraph.plotting
 import pgmgraph_modules.gmm
 import pgmgraph_modules.svi
+import pgmgraph_modules.transforms
 import pgmgraph_modules.vae
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,11 +40,12 @@ PUBLIC = [
     pgmgraph.datasets,
     pgmgraph.plotting,
     pgmgraph_modules.gmm,
+    pgmgraph_modules.transforms,
     pgmgraph_modules.svi,
     pgmgraph_modules.vae,
 ]
 # What pages name that is not ours, or is said not to be there.
-FOREIGN = {"BayesianGaussianMixture", "BernoulliMixture", "MixturePotential", "ParameterDict", "PyTorch"}
+FOREIGN = {"BayesianGaussianMixture", "BernoulliMixture", "GaussianMixture", "ParameterDict", "PyTorch"}
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ class GMM(Module):
     is taken by a few fixed draws of each belief, each with responsibilities of its own.
 
     Ports:
-        x: vectors, as beliefs (with their variance) or as values. Sends back the expected natural parameters,
-            or the whole mixture.
+        x: vectors, as beliefs (with their variance) or as values. Sends back a potential: see `message`.
         c: the component. Unwired, the mixture holds it; wired, the parent does, and takes log-likelihoods.
 
     Args:

@@ -16,6 +16,7 @@ from pgmgraph_modules.gmm.variational import VariationalBayes
 PASSES = 15
 _LEAST = 3
 _ALIKE = 1e-6
+_EMPTY = 0.5  # a component that one item has to itself expects a little less than one
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Sums:
 
         Components that share items gain less in the bound, which loses their entropy.
         """
-        full = [int(number) for number in (self.counts >= 1).nonzero()]
+        full = [int(number) for number in (self.counts >= _EMPTY).nonzero()]
         alone = self._evidence(prior)
         pairs: list[tuple[float, int, int]] = []
         for position, one in enumerate(full[:-1]):
@@ -210,15 +211,17 @@ def proposal(sums: Sums, prior: Posterior) -> Sums | None:
         _, kept, emptied = _by_rank(rising)
         return sums.merged(kept, emptied)
     large = torch.where(sums.counts >= 2, sums.counts, 0.0)
-    empty = (sums.counts < 1).nonzero().flatten().tolist()
-    if not empty and pairs:
-        _, kept, emptied = _by_rank(pairs)
-        large[[kept, emptied]] = 0.0
-        sums, empty = sums.merged(kept, emptied), [emptied]
-    if not empty or not large.any():
+    into = int(sums.counts.argmin())
+    if sums.counts[into] >= _EMPTY:
+        if not pairs:
+            return None
+        _, kept, into = _by_rank(pairs)
+        large[[kept, into]] = 0.0
+        sums = sums.merged(kept, into)
+    if not large.any():
         return None
     component = _drawn(large)
-    return sums.split(component, empty[0], sums.axis(component, prior))
+    return sums.split(component, into, sums.axis(component, prior))
 
 
 def _drawn(weights: Tensor) -> int:
