@@ -52,25 +52,25 @@ def test_on_a_small_separate_problem_all_come_to_the_posterior_that_enumeration_
     x = near + torch.tensor([[0.0, 0.0]] * 5 + [[12.0, 9.0]] * 3, dtype=torch.float64)
     found = {}
     for way in WAYS:
-        options = {"passes": 50, "batch_size": 4} if way == "svi" else {}
-        graph, gmm = mixture(way, x, k=2, scale=1.0, covariance=covariance, **options)
+        options = {"passes": 20, "batch_size": 4} if way == "svi" else {}
+        graph, gmm = mixture(way, x, k=2, scale=1.0, mean_precision=0.01, covariance=covariance, **options)
         result = fit(graph, rounds=20)
         together = result.beliefs["gmm.c"].probs @ result.beliefs["gmm.c"].probs.T
         moments = gmm.layout.moments(Gaussian(x, torch.zeros_like(x)))
         expected = together_by_enumeration(gmm.prior, moments, gmm.layout).fill_diagonal_(0.0)
         assert set(expected.round().flatten().tolist()) == {0.0, 1.0}
-        torch.testing.assert_close(together.fill_diagonal_(0.0), expected, rtol=0, atol=1e-3)
+        torch.testing.assert_close(together.fill_diagonal_(0.0), expected, rtol=0, atol=1e-5)
         order = gmm.means[:, 0].argsort()
         found[way] = gmm.weights[order], gmm.means[order], gmm.covariances[order]
     # With the partition certain, the posterior is conjugate: five items and three.
     weights, means, _ = found["vb"]
-    torch.testing.assert_close(weights, torch.tensor([6.0, 4.0]).double() / 10, rtol=0, atol=1e-3)
+    torch.testing.assert_close(weights, torch.tensor([0.6, 0.4]).double(), rtol=0, atol=1e-6)
     prior_mean = x.mean(0)
-    expected = torch.stack([(x[:5].sum(0) + prior_mean) / 6, (x[5:].sum(0) + prior_mean) / 4])
-    torch.testing.assert_close(means, expected, rtol=0, atol=5e-3)
+    expected = torch.stack([(x[:5].sum(0) + 0.01 * prior_mean) / 5.01, (x[5:].sum(0) + 0.01 * prior_mean) / 3.01])
+    torch.testing.assert_close(means, expected, rtol=0, atol=1e-4)
     for way in OTHERS:
         for one, other in zip(found[way], found["vb"], strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=0.02)
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5 if way != "svi" else 0.01)
 
 
 @pytest.mark.parametrize("way", OTHERS)
@@ -144,16 +144,13 @@ def test_missing_rows_are_as_if_they_were_not_there(way):
 def test_under_a_parent_each_takes_the_exact_step_on_its_belief(way):
     x, _ = blobs(60, 3, 2)
     _, expected, _ = under_a_parent(x, [0.2, 0.3, 0.5], rounds=4)
-    graph, gmm, result = under_a_parent(x, [0.2, 0.3, 0.5], rounds=4, **WAYS[way])
+    _, gmm, result = under_a_parent(x, [0.2, 0.3, 0.5], rounds=4, **WAYS[way])
     assert (gmm.guarantee, gmm.passes, gmm.step_items, gmm.elbo_items) == ("exact", 2, None, None)
     assert torch.equal(gmm.means, expected.means)
     assert torch.equal(gmm.covariances, expected.covariances)
     c = result.beliefs["gmm.c"]
     sums = gmm.statistics(Gaussian(x, torch.zeros_like(x)), c)["sums"]
-    torch.testing.assert_close(
-        gmm.prior.updated(sums, gmm.layout).concentration, gmm.prior.concentration + c.probs.sum(0)
-    )
-    assert isinstance(graph.modules["chooser"], Chooser)
+    torch.testing.assert_close(sums[:, 0], c.probs.sum(0))
 
 
 @pytest.mark.parametrize("way", OTHERS)
@@ -171,19 +168,23 @@ def test_a_parent_may_come_later(way):
     torch.testing.assert_close(counts, result.beliefs["gmm.c"].probs.sum(0), rtol=1e-3, atol=1e-3)
 
 
-def test_stochastic_steps_learn_the_collapsed_bound_too():
+def collapsed(**options):
     x = 0.5 * blobs(120, 3, 2)[0]
-    found = {}
-    for way in ("vb", "svi"):
-        data, below = Observation(x), Blurred(0.5)
-        gmm = GMM(3, starts=2, message="mixture", **{**WAYS[way], "passes": 10})
-        graph = ModelGraph(data=data, below=below, gmm=gmm)
-        graph.connect(data.value, below.x)
-        graph.connect(below.z, gmm.x)
-        found[way] = gmm, fit(graph, rounds=20).history["F"][-1]
-    (vb, exact), (svi, stochastic) = found["vb"], found["svi"]
-    assert stochastic == pytest.approx(exact, abs=0.1)
-    torch.testing.assert_close(svi.means, vb.means, rtol=0, atol=0.03)
+    data, below, gmm = Observation(x), Blurred(0.5), GMM(3, starts=2, message="mixture", passes=10, **options)
+    graph = ModelGraph(data=data, below=below, gmm=gmm)
+    graph.connect(data.value, below.x)
+    graph.connect(below.z, gmm.x)
+    return gmm, fit(graph, rounds=20).history["F"][-1]
+
+
+def test_stochastic_steps_learn_the_collapsed_bound_too():
+    vb, exact = collapsed()
+    whole, stochastic = collapsed(inference="svi", batch_size=120)
+    assert stochastic == pytest.approx(exact, abs=1e-4)
+    torch.testing.assert_close(whole.means, vb.means, rtol=0, atol=1e-3)
+    # Minibatches see other draws of the beliefs than the plate does; antithetic ones, so that means agree.
+    parts, _ = collapsed(inference="svi", batch_size=16)
+    torch.testing.assert_close(parts.means, vb.means, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("message", ["component", "mean"])
@@ -192,8 +193,6 @@ def test_with_older_messages_nothing_is_guaranteed(way, message):
     assert GMM(3, message=message, **WAYS[way]).guarantee == "none"
 
 
-@pytest.mark.parametrize(
-    ("way", "guarantee"), [("vb", "exact"), ("moves", "exact"), ("svi", "stochastic"), ("gibbs", "none")]
-)
-def test_each_way_declares_its_guarantee(way, guarantee):
-    assert GMM(3, **WAYS[way]).guarantee == guarantee
+def test_each_way_declares_its_guarantee():
+    guarantees = {way: GMM(3, **options).guarantee for way, options in WAYS.items()}
+    assert guarantees == {"vb": "exact", "moves": "exact", "gibbs": "none", "svi": "stochastic"}
