@@ -216,7 +216,7 @@ class GMM(Module):
         least = self.dimensions if self.covariance == "full" else 1
         if self.freedom is not None and self.freedom <= least - 1:
             raise ValueError(f"Expected freedom above {least - 1} in {self.dimensions} dimensions; got {self.freedom}.")
-        self._laid_out: tuple[weakref.ref[Gaussian], Tensor] | None = None
+        self._laid_out: tuple[weakref.ref[Gaussian], int, Tensor] | None = None
         self._samples: BeliefSamples | None = None
         if self.message == "mixture":
             self._samples = BeliefSamples(self.draws, self.dimensions, context.device)
@@ -250,7 +250,9 @@ class GMM(Module):
 
     def statistics(self, x: Gaussian, c: Categorical | None) -> Mapping[str, Tensor]:
         """Responsibilities' products with the moments, (K, columns), and what else the inference learns from."""
-        moments = self._moments(x)
+        # Small minibatches in a random order would see the first rows of noise alone.
+        shuffled = self._samples and self.step_items and len(x) < self.context.plate_size
+        moments = self._moments(x, int(torch.randint(ROWS, ())) if shuffled else 0)
         if c is not None:
             return {"sums": c.probs.T @ moments.T}
         statistics = self._way().statistics(moments, self._posterior(), self._layout())
@@ -408,9 +410,9 @@ class GMM(Module):
         assert self.posterior is not None
         return self.posterior
 
-    def _moments(self, x: Gaussian) -> Tensor:
+    def _moments(self, x: Gaussian, first: int = 0) -> Tensor:
         """The moments of a minibatch, or of its draws; the last one's are kept: passes of an update see it again."""
-        if self._laid_out is None or self._laid_out[0]() is not x:
-            seen = self._samples.draw(x) if self._samples else x
-            self._laid_out = (weakref.ref(x), self._layout().moments(seen))
-        return self._laid_out[1]
+        if self._laid_out is None or self._laid_out[0]() is not x or self._laid_out[1] != first:
+            seen = self._samples.draw(x, first) if self._samples else x
+            self._laid_out = (weakref.ref(x), first, self._layout().moments(seen))
+        return self._laid_out[2]

@@ -27,11 +27,16 @@ class BeliefSamples:
         shape = (number // 2, ROWS, dimensions)
         self._noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(device)
 
-    def draw(self, belief: Gaussian) -> Gaussian:
-        """The draws as certain values, (number x n, D), a draw of every item after another; n where all is certain."""
+    def draw(self, belief: Gaussian, first: int = 0) -> Gaussian:
+        """The draws as certain values, (number x n, D), a draw of every item after another; n where all is certain.
+
+        Args:
+            belief: of n items.
+            first: the row of noise that the first item gets.
+        """
         if not belief.variance.any():
             return belief
-        noise = self._noise[:, torch.arange(len(belief), device=belief.device) % ROWS]
+        noise = self._noise[:, (first + torch.arange(len(belief), device=belief.device)) % ROWS]
         if belief.is_diagonal:
             away = belief.variance.sqrt() * noise
         else:
