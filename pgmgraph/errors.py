@@ -18,12 +18,16 @@
     │   ├── DivergedError        a loss or message turned NaN or infinite
     │   └── BoundDecreasedError  an exact update lowered F, under strict=True
     ├── OutputError              a result that cannot be written
+    ├── ConfigError              a configuration that makes no graph
+    ├── RunError                 a run directory that cannot be used as asked
+    │   └── CheckpointError      a checkpoint that is truncated, altered or not one's own
     └── PluginError              an entry point of the group pgmgraph.modules
         ├── UnknownPluginError
         ├── BrokenPluginError
         └── DuplicatePluginError
 
     BoundDecreased               the warning in place of BoundDecreasedError
+    Interrupted                  a KeyboardInterrupt that left a run whole
 
 Each keeps its culprits as attributes, so that a program can act on them.
 """
@@ -39,12 +43,15 @@ __all__ = [
     "BoundDecreasedError",
     "BrokenPluginError",
     "CapabilityError",
+    "CheckpointError",
+    "ConfigError",
     "CycleError",
     "DataError",
     "DataFileError",
     "DefinitionError",
     "DivergedError",
     "DuplicatePluginError",
+    "Interrupted",
     "LearningError",
     "MessageError",
     "MessageTypeError",
@@ -53,6 +60,7 @@ __all__ = [
     "PgmgraphError",
     "PlateError",
     "PluginError",
+    "RunError",
     "ScheduleError",
     "ShapeError",
     "UnknownNameError",
@@ -199,6 +207,42 @@ class OutputError(PgmgraphError):
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
         self.path = path
+
+
+class ConfigError(PgmgraphError):
+    """A configuration makes no graph; `problems` are all that was found, each with the place that it is at."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class RunError(PgmgraphError):
+    """The run directory `path` cannot be used as asked."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class CheckpointError(RunError):
+    """The checkpoint, or the file of one, at `path` is truncated, altered, or another graph's; nothing was loaded.
+
+    `others` are older checkpoints of the same run that could be loaded in its place.
+    """
+
+    def __init__(self, message: str, path: Path, others: tuple[Path, ...] = ()) -> None:
+        super().__init__(message, path)
+        self.others = others
+
+
+class Interrupted(KeyboardInterrupt):  # noqa: N818  # like its base, a request and no error
+    """Learning was interrupted; everything up to the end of `rounds` rounds is in the run directory `path`."""
+
+    def __init__(self, message: str, path: Path, rounds: int) -> None:
+        super().__init__(message)
+        self.path = path
+        self.rounds = rounds
 
 
 class PluginError(PgmgraphError):

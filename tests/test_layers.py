@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observation", "registry", "variables"),
     ("checks",),
     ("graph",),
+    ("config",),
     ("mail",),
     ("schedules",),
     ("executors",),
@@ -36,9 +37,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine",),
     ("ledger",),
     ("infer", "learning"),
-    ("restarts",),
-    ("fit", "generate"),
+    ("generate", "restarts"),
+    ("checkpoints",),
     ("plotting",),
+    ("runs",),
+    ("report",),
+    ("fit",),
+    ("trackers",),
+    ("cli",),
 )
 # What may see less than its row allows.
 ONLY = {"datasets": {"errors"}}
