@@ -101,12 +101,13 @@ class PPCA(Module):
         """The mean of x at the mean of z."""
         return Point(z.mean @ self.loadings[:, :-1].T + self.loadings[:, -1])
 
-    def sample(self, n: int, z: Tensor | None) -> dict[str, Tensor]:
-        """X at z, or at n draws from N(0, I), with its noise."""
+    def sample(self, n: int, z: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
+        """X at z, or at n draws from N(0, I), with its noise; the temperature is a factor of every variance."""
         like = self.loadings
-        z = like.new_empty(n, self.latent_dim).normal_() if z is None else z.to(like)
+        scale = math.sqrt(temperature)
+        z = scale * like.new_empty(n, self.latent_dim).normal_() if z is None else z.to(like)
         mean = z @ like[:, :-1].T + like[:, -1]
-        return {"z": z, "x": mean + self.noise.sqrt() * torch.randn_like(mean)}
+        return {"z": z, "x": mean + scale * self.noise.sqrt() * torch.randn_like(mean)}
 
     def state_dict(self) -> dict[str, Tensor]:
         """The loadings and the noise variance."""

@@ -2,14 +2,17 @@
 
 from pgmgraph import errors, registry
 from pgmgraph.callbacks import ProgressDisplay
+from pgmgraph.checkpoints import Checkpoints
 from pgmgraph.checks import Checked
 from pgmgraph.events import (
     BeginningEnded,
     BeginningStarted,
     Callback,
+    CheckpointSaved,
     Event,
     FitEnded,
     FitStarted,
+    InterruptNoted,
     ModuleUpdated,
     Progress,
     RoundEnded,
@@ -19,7 +22,7 @@ from pgmgraph.executors import Executor, SerialExecutor
 from pgmgraph.fit import FitResult, fit
 from pgmgraph.generate import generate
 from pgmgraph.graph import ModelGraph
-from pgmgraph.infer import infer
+from pgmgraph.infer import infer, infer_blocks
 from pgmgraph.learning import Scorer
 from pgmgraph.ledger import Entry
 from pgmgraph.messages import (
@@ -39,9 +42,10 @@ from pgmgraph.module import Context, Guarantee, Module, Outbox
 from pgmgraph.observation import Observation
 from pgmgraph.plates import Batch, Batches
 from pgmgraph.ports import In, Ins, Out
+from pgmgraph.runs import Run
 from pgmgraph.schedules import Schedule, Stage, View
 from pgmgraph.scores import Scores, accuracy
-from pgmgraph.variables import Beliefs, Drawn
+from pgmgraph.variables import Beliefs, Drawn, save_beliefs
 from pgmgraph.wires import Wire
 
 __version__ = "0.1.0"
@@ -57,6 +61,8 @@ __all__ = [
     "Categorical",
     "CategoricalPotential",
     "Checked",
+    "CheckpointSaved",
+    "Checkpoints",
     "Context",
     "Drawn",
     "Entry",
@@ -70,6 +76,7 @@ __all__ = [
     "Guarantee",
     "In",
     "Ins",
+    "InterruptNoted",
     "Message",
     "MessageType",
     "MixturePotential",
@@ -86,6 +93,7 @@ __all__ = [
     "ProgressDisplay",
     "RoundEnded",
     "RoundStarted",
+    "Run",
     "Schedule",
     "Scorer",
     "Scores",
@@ -98,5 +106,7 @@ __all__ = [
     "fit",
     "generate",
     "infer",
+    "infer_blocks",
     "registry",
+    "save_beliefs",
 ]

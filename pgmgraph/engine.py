@@ -46,6 +46,7 @@ class Engine:
         frozen: modules that only send when they are updated.
 
     Attributes:
+        observations: the data, by the name of the observation.
         mail: what lies on the wires.
         items: the number of items of each module's plate.
         checked: what the check of the graph found out.
@@ -81,12 +82,12 @@ class Engine:
         self._frozen = frozenset(frozen)
         self.seed = seed
         self.beginning = 0
-        observations = dict(graph.observations)
-        with_data(graph, observations, data or {})
-        self.checked: Checked = graph.check(observations)
-        plates = {one.plate: len(one) for one in observations.values()}
+        self.observations = dict(graph.observations)
+        with_data(graph, self.observations, data or {})
+        self.checked: Checked = graph.check(self.observations)
+        plates = {one.plate: len(one) for one in self.observations.values()}
         self.items = {name: plates[plate] for name, plate in self.checked.plates.items()}
-        self.mail = Mail(graph, observations)
+        self.mail = Mail(graph, self.observations)
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))
         self._executor.setup(graph.modules, contexts, watcher)
@@ -117,34 +118,42 @@ class Engine:
         ]
         return reports, changed
 
-    def send(self, name: str) -> set[str]:
-        """Let a module send with its parameters as they are; returns the variables whose belief it changed."""
-        [outbox] = self._executor.send([self._call("send", name, self.mail.letters(name))])
+    def take(self, rows: slice) -> None:
+        """Lay these rows of every observation, and nothing else, on the wires."""
+        self.mail = Mail(self.graph, {name: one.part(rows) for name, one in self.observations.items()})
+
+    def send(self, name: str, block: int = 0) -> set[str]:
+        """Let a module send with its parameters as they are; returns the variables whose belief it changed.
+
+        Each block of rows has noise of its own, where a module sends draws.
+        """
+        [outbox] = self._executor.send([self._call("send", name, self.mail.letters(name), block)])
         return self.mail.deliver(name, outbox)
 
     def snapshot(self) -> Snapshot:
         """All that learning has changed so far, as a copy."""
         states = self._executor.save(tuple(self.graph.modules))
-        return Snapshot(states, self.mail.saved(), self.graph.calls.copy(), self.graph.rounds_done)
+        return Snapshot(states, self.mail.saved(), self.graph.calls.copy(), self.graph.rounds_done, self.beginning)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot, which stays whole."""
         self._executor.load(snapshot.modules)
         self.mail.restore(snapshot.mail)
         self.graph.calls, self.graph.rounds_done = snapshot.calls.copy(), snapshot.rounds_done
+        self.beginning = snapshot.beginning
 
     def evaluate(self, names: Sequence[str], draw: int = 0) -> dict[str, OwnTerms | None]:
         """Own terms of F under the beliefs in the mail; a draw has its own subset and noise."""
         calls = [self._call("elbo", name, self.mail.believed(name), draw) for name in names]
         return dict(zip(names, self._executor.evaluate(calls), strict=True))
 
-    def predict(self, name: str, port: str) -> Message:
+    def predict(self, name: str, port: str, block: int = 0) -> Message:
         """A module's message to the observation at one of its In ports."""
-        return self._executor.predict(self._call("predict", name, self.mail.believed(name)), port)
+        return self._executor.predict(self._call("predict", name, self.mail.believed(name), block), port)
 
-    def sample(self, name: str, n: int, values: Mapping[str, torch.Tensor | None]) -> Draws:
+    def sample(self, name: str, n: int, values: Mapping[str, torch.Tensor | None], temperature: float = 1.0) -> Draws:
         """Rows drawn by a module, given values of its Out variables."""
-        return self._executor.sample(self._call("sample", name, {}), n, values)
+        return self._executor.sample(self._call("sample", name, {}), n, values, temperature)
 
     def _call(
         self,

@@ -71,14 +71,36 @@ class RoundEnded:
 
 
 @dataclass(frozen=True)
+class CheckpointSaved:
+    """What had been learnt after `rounds` rounds is on disk, in the folder `path`."""
+
+    rounds: int
+    path: str
+
+
+@dataclass(frozen=True)
+class InterruptNoted:
+    """An interrupt came: learning ends when the modules in hand are done, and a second interrupt ends it at once."""
+
+
+@dataclass(frozen=True)
 class FitEnded:
-    """Learning is over; `reason` is "rounds", "converged", or "failed" where an error ended it."""
+    """Learning is over; `reason` is "rounds", "converged", "interrupted", or "failed" where an error ended it."""
 
     rounds: int
     reason: str
 
 
 Event: TypeAlias = (
-    FitStarted | BeginningStarted | BeginningEnded | RoundStarted | Progress | ModuleUpdated | RoundEnded | FitEnded
+    FitStarted
+    | BeginningStarted
+    | BeginningEnded
+    | RoundStarted
+    | Progress
+    | ModuleUpdated
+    | RoundEnded
+    | CheckpointSaved
+    | InterruptNoted
+    | FitEnded
 )
 Callback: TypeAlias = Callable[[Event], None]

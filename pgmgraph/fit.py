@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from pgmgraph.checkpoints import Checkpoints
 from pgmgraph.engine import Data, fitted
 from pgmgraph.errors import ScheduleError
 from pgmgraph.events import FitEnded, FitStarted
@@ -15,9 +19,12 @@ from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.learning import Learning, Watcher
 from pgmgraph.ledger import Entry
+from pgmgraph.recording import Recording
 from pgmgraph.restarts import Beginnings
 from pgmgraph.schedules import Schedule
 from pgmgraph.variables import Beliefs
+
+EVERY_ROUND = Checkpoints()
 
 
 @dataclass
@@ -57,6 +64,9 @@ def fit(
     objective: bool = True,
     restarts: int = 1,
     restart_rounds: int = 12,
+    run_dir: str | Path | None = None,
+    resume: bool | str = False,
+    checkpoints: Checkpoints = EVERY_ROUND,
     executor: Executor | None = None,
     device: str = "auto",
 ) -> FitResult:
@@ -81,6 +91,12 @@ def fit(
             draws of noise and subsets, the same for all. A mixture that takes the best of many starts by itself
             begins alike each time: give it few.
         restart_rounds: see `restarts`. Where a weight rises over rounds, as a VAE's `Ramp` does, let it reach its end.
+        run_dir: a folder of this run's own, for its configuration, history, checkpoints and report. Ctrl-C then ends
+            learning where the module in hand is done, and what was learnt is kept.
+        resume: go on with the run in `run_dir`, which an interrupt, an error or the end of a machine broke off, or
+            which is to have more rounds: from its last checkpoint, or from the one of this name. The graph is a new
+            one, the arguments are as they were, and the result is that of a run that was never interrupted.
+        checkpoints: when they are written. See `Checkpoints`.
         executor: where modules run; in this process by default.
         device: "auto", "cpu", "cuda", "cuda:1" ...; for modules that are not set up yet.
 
@@ -90,6 +106,9 @@ def fit(
     Raises:
         WiringError, ScheduleError, DataError: before anything is computed.
         LearningError: an update went wrong.
+        RunError: the folder is taken, or holds no run that can be resumed so.
+        OutputError: the disk refuses.
+        Interrupted: Ctrl-C, with a run_dir.
     """
     numbers = {"rounds": rounds, "patience": patience, "restarts": restarts, "restart_rounds": restart_rounds}
     for name, number in numbers.items():
@@ -99,51 +118,107 @@ def fit(
         raise ScheduleError(f"Expected a positive tol, and objective=True to watch F; got {tol} and {objective}.")
     if restarts > 1 and not objective:
         raise ScheduleError("Expected objective=True with restarts, which are compared by F; got objective=False.")
-    learning = Learning(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device)
-    beginnings = Beginnings(learning, restarts, min(rounds, restart_rounds)) if restarts > 1 else None
-    return _run(learning, rounds, _Convergence(tol, patience), beginnings)
+    if run_dir is None and resume:
+        raise ScheduleError("Expected the run_dir of a run to resume; got none.")
+    if resume and (graph.rounds_done or graph.contexts):
+        raise ScheduleError("Expected a new graph to resume a run with; got one that has learnt. Make it again.")
+    arguments = {
+        **numbers,
+        "rounds": rounds,
+        "tol": tol,
+        "schedule": schedule,
+        "seed": seed,
+        "frozen": list(frozen),
+        "strict": strict,
+        "objective": objective,
+        "device": device,
+    }
+    with Recording(run_dir, checkpoints, resume) if run_dir is not None else nullcontext() as recording:
+        learning = Learning(graph, data, schedule, seed, callbacks, frozen, strict, objective, executor, device)
+        convergence = _Convergence(tol, patience)
+        beginnings = Beginnings(learning, restarts, min(rounds, restart_rounds)) if restarts > 1 else None
+        if recording:
+            recording.begin(learning, arguments)
+        return _run(learning, rounds, convergence, beginnings, recording)
 
 
 _ROUNDING = 1e-9
 
 
 class _Convergence:
-    """Watches F for a standstill."""
+    """Watches F for a standstill.
+
+    Attributes:
+        reached: whether F has stood still for long enough.
+    """
 
     def __init__(self, tol: float | None, patience: int) -> None:
         self._tol, self._patience = tol, patience
         self._still = 0
         self._last: float | None = None
+        self.reached = False
 
-    def reached(self, value: float | None, guaranteed: bool) -> bool:
-        """Whether F, `value` after this round, has stood still for long enough."""
+    def watch(self, value: float | None, guaranteed: bool) -> None:
+        """Take note of F, `value` after this round."""
         last, self._last = self._last, value
         if self._tol is None or value is None or last is None or not math.isfinite(value):
-            return False
+            return
         rise = value - last
         # A fall is no convergence, but one in the last digits is no fall.
         still = guaranteed and -_ROUNDING * abs(value) <= rise <= self._tol * abs(value)
         self._still = self._still + 1 if still else 0
-        return self._still >= self._patience
+        self.reached = self._still >= self._patience
+
+    def saved(self) -> dict[str, float | None]:
+        """What has been seen so far."""
+        return {"still": self._still, "last": self._last}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what had been seen."""
+        self._still, self._last = saved["still"], saved["last"]
+        self.reached = self._tol is not None and self._still >= self._patience
 
 
-def _run(learning: Learning, rounds: int, convergence: _Convergence, beginnings: Beginnings | None) -> FitResult:
+def _run(
+    learning: Learning,
+    rounds: int,
+    convergence: _Convergence,
+    beginnings: Beginnings | None,
+    recording: Recording | None,
+) -> FitResult:
     graph, begin = learning.graph, time.perf_counter()
-    learning.emit(FitStarted(tuple(graph.modules), rounds, graph.rounds_done, learning.seed))
-    first, reason, objectives = graph.rounds_done, "failed", []
+    objectives: list[float] = []
+    if recording and recording.progress:
+        convergence.restore(recording.progress["convergence"])
+        objectives = recording.progress["beginnings"]
+
+    def record() -> None:
+        if recording:
+            recording.round_ended({"convergence": convergence.saved(), "beginnings": objectives})
+
+    first, reason = graph.rounds_done - learning.rounds, "failed"
+    learning.emit(FitStarted(tuple(graph.modules), rounds, first, learning.seed))
     try:
-        if beginnings:
+        if beginnings and not learning.rounds:
             objectives = beginnings.run()
-        while graph.rounds_done - first < rounds and reason != "converged":
+            record()
+        while learning.rounds < rounds and not convergence.reached:
             learning.round()
-            if convergence.reached(learning.ledger.F if learning.ledger else None, learning.guaranteed):
-                reason = "converged"
-        reason = "converged" if reason == "converged" else "rounds"
+            convergence.watch(learning.ledger.F if learning.ledger else None, learning.guaranteed)
+            record()
+        reason = "converged" if convergence.reached else "rounds"
+        if recording:
+            recording.finish(reason)
+    except KeyboardInterrupt:
+        reason = "interrupted"
+        raise
     finally:
         # Whoever watches hears of the end however it came: a display must let go of the terminal.
-        learning.emit(FitEnded(graph.rounds_done - first, reason))
+        learning.emit(FitEnded(learning.rounds, reason))
     for name in learning.view.modules:
         if name not in fitted(graph) and name not in learning.view.frozen:
             warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
-    done, seconds = graph.rounds_done - first, time.perf_counter() - begin
-    return FitResult(learning.engine.mail.beliefs, learning.history, learning.trace, reason, done, seconds, objectives)
+    seconds = time.perf_counter() - begin
+    return FitResult(
+        learning.engine.mail.beliefs, learning.history, learning.trace, reason, learning.rounds, seconds, objectives
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,12 +13,14 @@ from pgmgraph.engine import Engine, require_fitted, silent
 from pgmgraph.errors import DataError, UnknownNameError, suggestion
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
-from pgmgraph.infer import settle
+from pgmgraph.infer import complete, settle
 from pgmgraph.messages import Belief, Categorical, CategoricalPotential, Gaussian, Message, Point
 from pgmgraph.observation import Observation, Values
 from pgmgraph.ports import OutPort
 from pgmgraph.randomness import seed_of, seeded
 from pgmgraph.variables import Drawn
+
+_ROUNDS = 50
 
 
 def generate(
@@ -24,6 +28,7 @@ def generate(
     clamped: Mapping[str, Values | float] | None = None,
     *,
     n: int = 1,
+    temperature: float = 1.0,
     seed: int = 0,
     executor: Executor | None = None,
 ) -> Drawn:
@@ -31,14 +36,18 @@ def generate(
 
     The clamped variables are explained upwards to the roots; then everything that is not clamped is
     sampled downwards from that posterior: latents that the clamped values tell something of from what is
-    believed about them, all others from what lies above them.
+    believed about them, all others from what lies above them. What follows from known values, as the output of
+    a transform does, is not drawn.
 
     Args:
         graph: a fitted graph.
         clamped: values by the name of the variable: `{"gmm.c": 3}`, `{"vae.z": vectors}`,
             `{"pixels": images}`. One value is used for all rows; n values (a first dimension of n) one each.
         n: how many rows to draw.
-        seed: what the draws follow from.
+        temperature: T; each variable is drawn from p^(1/T), normalised, given what was drawn before it. Below 1 draws
+            are closer to what is typical, above 1 further away. The covariance of a normal is T times as large, log
+            odds are divided by T; 0 takes the mode. What is believed of the clamped values is no draw and stays.
+        seed: what the draws follow from: the same seed, n and clamped values draw the same.
         executor: where modules run; in this process by default.
 
     Returns:
@@ -46,18 +55,23 @@ def generate(
 
     Raises:
         NotFittedError: a module has learnt nothing yet.
-        UnknownNameError, DataError: a clamped name or value that the graph does not have.
-        CapabilityError: a module that is needed cannot sample.
+        UnknownNameError, DataError: a clamped name or value that the graph does not have, values that no module
+            explains, or a temperature at which there is nothing to draw from.
+        CapabilityError: a module that is needed cannot sample, or knows no temperature.
         CycleError: the wires form a cycle, so that there is no way down.
     """
     if n < 1:
         raise DataError(f"Expected n of at least 1; got {n}.")
+    if not 0 <= temperature < math.inf:
+        raise DataError(f"Expected a temperature of 0 or more, and finite; got {temperature}.")
     require_fitted(graph)
     values = {name: _value(graph, name, value, n) for name, value in (clamped or {}).items()}
-    engine = Engine(graph, None, seed=seed, device="auto", executor=executor, watcher=silent)
+    # An observation knows how its values are scaled.
+    seen = {name: node.replaced(values[name], name) for name, node in graph.observations.items() if name in values}
+    engine = Engine(graph, complete(graph, seen), seed=seed, device="auto", executor=executor, watcher=silent)
     order = graph.bottom_up()
-    _explain(engine, order, values)
-    return Drawn(_descend(engine, order, values, n))
+    _explain(engine, order, values, seen)
+    return Drawn(_descend(engine, order, values, n, temperature))
 
 
 def _value(graph: ModelGraph, name: str, value: Values | float, n: int) -> Tensor:
@@ -95,19 +109,22 @@ def _event(graph: ModelGraph, name: str, port: OutPort) -> tuple[int, ...]:
     return () if port.declaration.belief is Categorical else graph.check().shapes[name.split(".")[0]][port.name]
 
 
-def _explain(engine: Engine, order: Sequence[str], values: Mapping[str, Tensor]) -> None:
+def _explain(
+    engine: Engine, order: Sequence[str], values: Mapping[str, Tensor], seen: Mapping[str, Observation]
+) -> None:
     """Send upwards from the clamped variables; what lies below or beside them has sent nothing."""
     graph = engine.graph
     engine.mail.clear()
     for name, value in values.items():
         port = graph.variables[name]
-        variable = f"{name}.{port.name}" if isinstance(port.node, Observation) else name
-        # An observation knows how its values are scaled.
-        seen = port.node.replaced(value, name).point if isinstance(port.node, Observation) else None
-        held_above = any(wire.held_by_parent for wire in graph.wires if wire.variable == variable)
-        engine.mail.clamp(variable, seen or _message(port, value, _states(graph, name, port), held_above))
+        if name in seen:
+            engine.mail.clamp(f"{name}.{port.name}", seen[name].point)
+            continue
+        held_above = any(wire.held_by_parent for wire in graph.wires if wire.variable == name)
+        engine.mail.clamp(name, _message(port, value, _states(graph, name, port), held_above))
     above = [name for name in order if not any(variable.startswith(f"{name}.") for variable in values)]
-    settle(engine, above, rounds=50)
+    if not settle(engine, above, _ROUNDS):
+        warnings.warn(f"Beliefs about what lies above still change after {_ROUNDS} rounds of messages.", stacklevel=3)
 
 
 def _message(port: OutPort, value: Tensor, states: int | None, held_above: bool) -> Message:
@@ -120,28 +137,35 @@ def _message(port: OutPort, value: Tensor, states: int | None, held_above: bool)
     return Point(value)
 
 
-def _descend(engine: Engine, order: Sequence[str], clamped: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
+def _descend(
+    engine: Engine, order: Sequence[str], clamped: Mapping[str, Tensor], n: int, temperature: float
+) -> dict[str, Tensor]:
     """Sample from the top down: every In variable of a module given its Out variables."""
     graph = engine.graph
     # What the clamped variables say of a latent comes before what its parent would draw for anyone.
-    values = {**_draws(engine), **clamped}
+    values = {**_told(engine, temperature), **clamped}
     for name in reversed(order):
+        ports = [*dict(graph.modules[name].outs()), *dict.fromkeys(wire.into for wire in graph.wires_below(name))]
+        if all(variable in values for port in ports for variable in _names(graph, name, port).values()):
+            continue  # it may be a module that cannot sample
         given = {port: values.get(f"{name}.{port}") for port, _ in graph.modules[name].outs()}
-        for port, value in engine.sample(name, n, given).items():
+        for port, value in engine.sample(name, n, given, temperature).items():
             for key, variable in _names(graph, name, port).items():
                 values.setdefault(variable, value if isinstance(value, Tensor) else value[str(key)])
     return values
 
 
-def _draws(engine: Engine) -> dict[str, Tensor]:
-    """A draw of each latent from what is believed about it, where the clamped variables say anything."""
-    drawn = {}
-    for variable, belief in engine.mail.beliefs.items():
-        if isinstance(belief, Belief):
-            device = belief.missing_rows().device
-            with seeded(seed_of(engine.seed, variable, "sample", 0), device):
-                drawn[variable] = belief.distribution().sample()
-    return drawn
+def _told(engine: Engine, temperature: float) -> dict[str, Tensor]:
+    """A draw of each latent from what is believed about it, or its value, where the clamped variables say anything."""
+    told = {}
+    for variable, known in engine.mail.beliefs.items():
+        if isinstance(known, Belief):
+            with seeded(seed_of(engine.seed, variable, "sample", 0), known.device):
+                told[variable] = known.draw(temperature)
+        elif isinstance(known, Point):
+            floating = known.value.is_floating_point()
+            told[variable] = known.to(dtype=known.value.dtype if floating else torch.get_default_dtype()).value
+    return told
 
 
 def _names(graph: ModelGraph, module: str, port: str) -> dict[str | None, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from pgmgraph.engine import Data, Engine, require_fitted, silent
-from pgmgraph.errors import UnknownNameError, suggestion
+from pgmgraph.errors import DataError, UnknownNameError, suggestion
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.messages import Message
@@ -17,6 +17,7 @@ from pgmgraph.observation import Observation, Values
 from pgmgraph.variables import Beliefs
 
 _SAME = 1e-6
+_BATCH_SIZE = 65_536
 
 
 def infer(
@@ -25,6 +26,7 @@ def infer(
     *,
     predict: Sequence[str] = (),
     rounds: int = 50,
+    batch_size: int | None = None,
     seed: int = 0,
     executor: Executor | None = None,
 ) -> Beliefs:
@@ -39,6 +41,7 @@ def infer(
             default the graph's own data.
         predict: names of observations whose values are wanted as the model sees them (reconstructions).
         rounds: how many rounds of messages at most.
+        batch_size: how many rows are inferred at a time; see `infer_blocks`.
         seed: what randomness follows from, where a module needs any.
         executor: where modules run; in this process by default.
 
@@ -50,18 +53,94 @@ def infer(
         NotFittedError: a module has learnt nothing yet.
         UnknownNameError, DataError, ShapeError: the data do not fit the graph.
     """
+    return Beliefs.concatenate(
+        list(
+            infer_blocks(
+                graph, data, predict=predict, rounds=rounds, batch_size=batch_size, seed=seed, executor=executor
+            )
+        )
+    )
+
+
+def infer_blocks(
+    graph: ModelGraph,
+    data: Data | None = None,
+    *,
+    predict: Sequence[str] = (),
+    rounds: int = 50,
+    batch_size: int | None = None,
+    seed: int = 0,
+    executor: Executor | None = None,
+) -> Iterator[Beliefs]:
+    """What `infer` gives, block of rows after block: data and beliefs need not fit into memory.
+
+    `save_beliefs(infer_blocks(graph, {"pixels": memory_map}), "beliefs.npz")` holds one block at a time.
+
+    Rows are inferred each by itself, so the blocks change nothing but rounding, except where the modules themselves
+    look further than the row: messages that go round stop when a whole block stands still, to a millionth; a module
+    that sends draws (`VAE(send="sample")`) draws others in another block; and the fixed noise of a
+    `GMM(message="mixture")` goes by the place in the block, and is the same in blocks of a multiple of 4,096 rows
+    without missing ones.
+
+    Args:
+        graph: see `infer`, for the next ones too.
+        data: values by the name of the observation.
+        predict: names of observations.
+        rounds: how many rounds of messages at most.
+        batch_size: the rows of a block. By default 65,536; but the whole plate where a module takes it at once
+            (`Module.at_once` is None), as a transform does that knows the values it was fitted to, and where
+            observations lie on several plates, which have no common rows.
+        seed: what randomness follows from; each block has its own.
+        executor: where modules run.
+
+    Yields:
+        The beliefs about one block of consecutive rows.
+
+    Raises:
+        NotFittedError, UnknownNameError, DataError, ShapeError: see `infer`; at once, before the first block.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise DataError(f"Expected batch_size of at least 1; got {batch_size}.")
     require_fitted(graph)  # before an engine sets modules up, which is for `fit` to do
-    engine = Engine(graph, _complete(graph, data), seed=seed, device="auto", executor=executor, watcher=silent)
+    engine = Engine(graph, complete(graph, data), seed=seed, device="auto", executor=executor, watcher=silent)
     wanted = [(name, *_explainer(graph, name)) for name in predict]
-    settle(engine, engine.order(), rounds)
-    found = dict(engine.mail.beliefs)
-    for name, module, port in wanted:
-        found[name] = engine.predict(module, port)
-    return Beliefs(found)
+    return _inferred(engine, wanted, rounds, _blocks(engine, batch_size))
 
 
-def settle(engine: Engine, order: Sequence[str], rounds: int) -> None:
-    """Send in order, then again those whose mail has changed since, until what is sent stands still."""
+def _inferred(
+    engine: Engine, wanted: Sequence[tuple[str, str, str]], rounds: int, blocks: Sequence[slice]
+) -> Iterator[Beliefs]:
+    settled = True
+    for number, rows in enumerate(blocks):
+        engine.take(rows)
+        if not settle(engine, engine.order(), rounds, number) and settled:
+            settled = False
+            warnings.warn(
+                f"Beliefs still change after {rounds} rounds of messages; infer takes rounds=n for more.", stacklevel=3
+            )
+        found = dict(engine.mail.beliefs)
+        for name, module, port in wanted:
+            found[name] = engine.predict(module, port, number)
+        yield Beliefs(found)
+
+
+def _blocks(engine: Engine, batch_size: int | None) -> list[slice]:
+    """The rows of each block; all of them at once where they cannot be told apart."""
+    plates = set(engine.checked.plates.values())
+    whole = any(module.at_once is None for module in engine.graph.modules.values())
+    if len(plates) > 1 and batch_size is not None:
+        raise DataError(
+            f"Expected data on one plate, to infer {batch_size} rows at a time; the graph has {', '.join(plates)}. "
+            "Leave batch_size out."
+        )
+    if len(plates) != 1 or (whole and batch_size is None):
+        return [slice(None)]
+    items, size = max(engine.items.values()), batch_size or _BATCH_SIZE
+    return [slice(begin, begin + size) for begin in range(0, items, size)]
+
+
+def settle(engine: Engine, order: Sequence[str], rounds: int, block: int = 0) -> bool:
+    """Send in order, then again those whose mail has changed since; whether what is sent came to stand still."""
     modules = engine.graph.modules
     due = {name for name in order if engine.mail.ready(name)}
     for _ in range(rounds):
@@ -71,7 +150,7 @@ def settle(engine: Engine, order: Sequence[str], rounds: int) -> None:
             due.remove(name)
             above = engine.graph.wires_above(name)
             before = {wire: engine.mail.sent(wire.variable) for wire in above}
-            engine.send(name)
+            engine.send(name, block)
             due |= {
                 wire.parent
                 for wire in above
@@ -83,10 +162,8 @@ def settle(engine: Engine, order: Sequence[str], rounds: int) -> None:
                 if wire.sends_back and wire.child in order and not modules[wire.child].amortised
             }
         if not due:
-            return
-    warnings.warn(
-        f"Beliefs still change after {rounds} rounds of messages; infer takes rounds=n for more.", stacklevel=3
-    )
+            return True
+    return False
 
 
 def _same(before: Message | None, after: Message | None) -> bool:
@@ -101,7 +178,7 @@ def _same(before: Message | None, after: Message | None) -> bool:
     return True
 
 
-def _complete(graph: ModelGraph, data: Data | None) -> Data | None:
+def complete(graph: ModelGraph, data: Data | None) -> Data | None:
     """The data given, and for every other observation as many missing rows."""
     if not isinstance(data, Mapping):
         return data  # the engine refuses what is neither data by name nor None

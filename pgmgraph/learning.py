@@ -51,6 +51,7 @@ class Learning:
         ledger: F; None with objective=False.
         history: columns by name with one entry a round.
         trace: a row for each stage.
+        before_stage: called before each stage; it may raise, to end learning where the stage before it is done.
     """
 
     def __init__(
@@ -68,7 +69,10 @@ class Learning:
     ) -> None:
         self.graph = graph
         self.seed = seed
-        self._callbacks: list[Callable[[Event], None]] = [one for one in callbacks if not isinstance(one, Scorer)]
+        # A tracker hears events and looks as a scorer does. What is neither fails where it is first called.
+        self._callbacks: list[Callable[[Event], None]] = [
+            one for one in callbacks if callable(one) or not isinstance(one, Scorer)
+        ]
         self._scorers = [one for one in callbacks if isinstance(one, Scorer)]
         self.view = View(graph, tuple(graph.modules), frozenset(frozen), residuals=lambda: self.engine.mail.residuals())
         self._stages_of = schedule_function(schedule, self.view)
@@ -86,7 +90,13 @@ class Learning:
         self.ledger = Ledger(self.engine, sent, strict) if objective else None
         self.history: dict[str, list[float | None]] = {}
         self.trace: list[Entry] = []
+        self.before_stage: Callable[[], None] = lambda: None
         self._guarantees: dict[str, str] = {}
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds the history has."""
+        return max((len(column) for column in self.history.values()), default=0)
 
     @property
     def guaranteed(self) -> bool:
@@ -149,6 +159,7 @@ class Learning:
 
     def stage(self, names: tuple[str, ...]) -> None:
         """Update the modules of one stage, and enter what came of it into the ledger."""
+        self.before_stage()
         reports, changed = self.engine.update(names)
         for report in reports:
             self._guarantees[report.module] = report.guarantee
@@ -157,7 +168,7 @@ class Learning:
             self.trace.append(self.ledger.enter(reports, changed))
 
     def _record(self, row: Mapping[str, float | None]) -> None:
-        rounds = max((len(column) for column in self.history.values()), default=0)
+        rounds = self.rounds
         for name in row:
             self.history.setdefault(name, [None] * rounds)
         for name, column in self.history.items():

@@ -25,6 +25,7 @@ class Entry:
         F: the objective; None until every module has been updated, or where a module has no terms.
         standard_error: of F, where modules evaluate part of the plate.
         terms: by module, each term in nats.
+        seconds: what the update of each module in it took.
     """
 
     round: int
@@ -32,6 +33,7 @@ class Entry:
     F: float | None
     standard_error: float
     terms: Mapping[str, Mapping[str, float]] = field(repr=False)
+    seconds: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class Ledger:
                 self._police(reports, before)
         error = sum(terms.standard_error**2 for terms in self._terms.values() if terms) ** 0.5
         values = {name: terms.values for name, terms in self._terms.items() if terms}
-        return Entry(self._engine.graph.rounds_done, names, self.F, error, values)
+        seconds = {report.module: report.seconds for report in reports}
+        return Entry(self._engine.graph.rounds_done, names, self.F, error, values, seconds)
 
     @property
     def _complete(self) -> bool:

@@ -18,7 +18,7 @@ from pgmgraph.wires import Wire
 
 @dataclass(frozen=True, eq=False)
 class Letters:
-    """What lies on the wires at one moment: messages up, messages down, and beliefs, by variable or port."""
+    """What modules have sent: messages up, messages down, and beliefs, by variable or port."""
 
     forward: Mapping[str, Message]
     back: Mapping[str, Message]
@@ -38,9 +38,10 @@ class Mail:
         self._below = {name: graph.wires_below(name) for name in graph.modules}
         self._above = {name: graph.wires_above(name) for name in graph.modules}
         self._modules = graph.modules
-        self._forward: dict[str, Message] = {f"{name}.value": seen.point for name, seen in observations.items()}
+        self._observed: dict[str, Message] = {f"{name}.value": seen.point for name, seen in observations.items()}
+        self._forward: dict[str, Message] = dict(self._observed)
         self._back: dict[str, Message] = {}
-        self._believed: dict[str, Message] = dict(self._forward)
+        self._believed: dict[str, Message] = dict(self._observed)
         self._residuals = dict.fromkeys(graph.modules, 1.0)
         self._watched = False
 
@@ -62,13 +63,13 @@ class Mail:
         return {name: residual for name, residual in self._residuals.items() if self.ready(name)}
 
     def saved(self) -> Letters:
-        """What lies on the wires now. Messages are frozen, so nothing is copied."""
-        return Letters(dict(self._forward), dict(self._back), dict(self._believed), dict(self._residuals))
+        """What modules have sent so far. Messages are frozen, so nothing is copied."""
+        return Letters(self._latent(self._forward), dict(self._back), self._latent(self._believed), dict(self._residuals))
 
     def restore(self, letters: Letters) -> None:
-        """Put back what lay on the wires."""
-        self._forward, self._back = dict(letters.forward), dict(letters.back)
-        self._believed, self._residuals = dict(letters.believed), dict(letters.residuals)
+        """Put back what modules had sent; observations stay."""
+        self._forward, self._back = {**self._observed, **letters.forward}, dict(letters.back)
+        self._believed, self._residuals = {**self._observed, **letters.believed}, dict(letters.residuals)
 
     def clear(self) -> None:
         """Take everything off the wires, observations included."""
@@ -185,6 +186,9 @@ class Mail:
             return set()
         self._believed[wire.variable] = message
         return {wire.variable}
+
+    def _latent(self, messages: Mapping[str, Message]) -> dict[str, Message]:
+        return {name: message for name, message in messages.items() if name not in self._observed}
 
     def _note(self, receiver: str, before: Message | None, after: Message) -> None:
         if self._watched:

@@ -117,7 +117,9 @@ class Module(Node):
       over items, shape () where it is global.
     - `predict(port, <Out ports>)`, optional: the message to an observation.
     - `sample(n, <Out ports>)`, optional: draw n rows; first the Out variables that are None, from the
-      module's own prior, then the In variables given them. Returns all by port, a family's by key.
+      module's own prior, then the In variables given them. Returns all by port, a family's by key. With a further
+      argument `temperature=1.0` it can be asked to draw from every p in the form p^(1/temperature), normalised; 0 is
+      the mode. A module that draws nothing, since its In variables follow from its Out variables, takes it as well.
     - `state_dict()` and `load_state_dict(state)`: whatever learning changes, as tensors and plain values.
 
     Attributes:
@@ -132,6 +134,7 @@ class Module(Node):
         dtype: what the messages it receives are cast to.
         context: see `Context`; set by `setup`.
         arguments: what the constructor was called with.
+        recipe: the plain values that a configuration made it from; None where it was made in Python.
 
     Raises:
         DefinitionError: a subclass does not keep this contract.
@@ -147,6 +150,7 @@ class Module(Node):
 
     context: Context
     arguments: Mapping[str, object]
+    recipe: Mapping[str, object] | None = None
 
     _signatures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -203,6 +207,19 @@ def learns(module: Module) -> bool:
     return any(has(module, name) for name in ("statistics", "learn_batches", "update"))
 
 
+def check_temperature(module: Module) -> None:
+    """Raise CapabilityError unless the module's `sample` takes a temperature."""
+    parameters = inspect.signature(method(module, "sample", "to draw what lies below it")).parameters
+    if "temperature" not in parameters or "temperature" in dict(module.outs()):
+        name, kind = module.context.name, type(module).__name__
+        raise CapabilityError(
+            f"Expected {name} ({kind}) to draw at a temperature; its `sample` takes none. "
+            f"Give {kind}.sample an argument `temperature=1.0`, as `Module` describes it, or use temperature=1.",
+            name,
+            "sample",
+        )
+
+
 def _check_definition(cls: type[Module]) -> None:
     reserved = _RESERVED & cls.ports.keys()
     if reserved:
@@ -244,7 +261,7 @@ def _check_definition(cls: type[Module]) -> None:
         "sample": {"n"} | outs,
     }.items():
         if hasattr(cls, name):
-            _check_arguments(cls, name, expected)
+            _check_arguments(cls, name, expected, {"temperature"} if name == "sample" else set())
 
 
 def _check_spelling(cls: type[Module]) -> None:
@@ -257,13 +274,13 @@ def _check_spelling(cls: type[Module]) -> None:
                 raise DefinitionError(f"{cls.__name__} has a method {name!r}. Did you mean {near[0]!r}?", cls)
 
 
-def _check_arguments(cls: type[Module], name: str, expected: set[str]) -> None:
+def _check_arguments(cls: type[Module], name: str, expected: set[str], optional: set[str]) -> None:
     parameters = list(inspect.signature(getattr(cls, name)).parameters.values())[1:]
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return
     got = [parameter.name for parameter in parameters]
-    if set(got) != expected:
-        strange = next((argument for argument in got if argument not in expected), "")
+    if not expected <= set(got) <= expected | optional:
+        strange = next((argument for argument in got if argument not in expected | optional), "")
         raise DefinitionError(
             f"Expected {cls.__name__}.{name} to take ({', '.join(sorted(expected))}), after its ports; "
             f"got ({', '.join(got)}).{suggestion(strange, expected)}",

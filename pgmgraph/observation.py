@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from pgmgraph.ports import Node, Out
 Values: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]  # whatever numpy can make an array of
 
 _ROWS_AT_ONCE = 65_536
+_MOST_VALUES = 2**32
 
 
 class Observation(Node):
@@ -33,13 +35,16 @@ class Observation(Node):
 
     Attributes:
         point: the message that it sends.
-        value_range: the smallest and largest (scaled) value that is not missing.
+        value_range: the smallest and largest (scaled) value that is not missing; (inf, -inf) where all are.
+        source: where the values came from, as a configuration has it; for the record alone.
 
     Raises:
         DataError: no rows, values that are no real numbers, NaN or infinity, or a mask of another length.
     """
 
     value = Out(Point)
+
+    source: str | None = None
 
     def __init__(
         self, values: Values, *, plate: str = "items", missing: Values | None = None, scale: float = 1.0
@@ -66,17 +71,44 @@ class Observation(Node):
         other._read(tensor, None, scale, name)
         return other
 
+    @classmethod
+    def placeholder(
+        cls, event_shape: Sequence[int], dtype: torch.dtype, *, plate: str = "items", scale: float = 1.0
+    ) -> Observation:
+        """An observation of one row that is missing, for a graph whose data come later, with `replaced`.
+
+        Raises:
+            DataError: no event has this shape.
+        """
+        if not all(size >= 1 for size in event_shape) or math.prod(event_shape) > _MOST_VALUES:
+            raise DataError(
+                f"Expected an event_shape of positive sizes, of at most {_MOST_VALUES:,} values; "
+                f"got {tuple(event_shape)}."
+            )
+        _check_scale(scale, None)
+        other = cls.__new__(cls)
+        other.plate, other.value_range = plate, (float("inf"), float("-inf"))
+        # Expanded: it takes up no memory, however large events are.
+        values = torch.zeros((), dtype=dtype).expand(1, *event_shape)
+        other.point = Point(values, scale, missing=torch.ones(1, dtype=torch.bool))
+        return other
+
     def absent(self, n: int) -> Observation:
         """An observation of the same kind of which `n` rows are all missing."""
         other = Observation.__new__(Observation)
         other.plate, other.value_range, other.point = self.plate, self.value_range, self.point.blank(n)
         return other
 
+    def part(self, rows: slice) -> Observation:
+        """Some of the rows, which are looked at and not copied; the range of values stays that of all."""
+        other = Observation.__new__(Observation)
+        other.plate, other.value_range, other.point = self.plate, self.value_range, self.point[rows]
+        return other
+
     def _read(self, values: Values, missing: Values | None, scale: float, name: str | None) -> None:
         tensor = _as_tensor(values, name)
         where = _where(name)
-        if not (scale > 0 and np.isfinite(scale)):
-            raise DataError(f"Expected a positive, finite scale {where}; got {scale}.", name)
+        _check_scale(scale, name)
         if tensor.ndim == 0 or tensor.numel() == 0:
             raise DataError(
                 f"Expected at least one row and one column of values {where}; got shape {tuple(tensor.shape)}.", name
@@ -88,6 +120,11 @@ class Observation(Node):
 
 def _where(name: str | None) -> str:
     return "for an Observation" if name is None else f"for observation {name!r}"
+
+
+def _check_scale(scale: float, name: str | None) -> None:
+    if not (scale > 0 and np.isfinite(scale)):
+        raise DataError(f"Expected a positive, finite scale {_where(name)}; got {scale}.", name)
 
 
 def _as_tensor(values: Values, name: str | None) -> Tensor:

@@ -88,6 +88,10 @@ class Batches:
         for begin in range(0, self.size, batch_size):
             yield self._take(order[begin : begin + batch_size])
 
+    def placeholder(self) -> Batch:
+        """The first item of the plate, missing or not: for the kinds and shapes of what is made of it."""
+        return self._take(slice(0, 1))
+
     def subset(self, items: int, generator: torch.Generator) -> Batches:
         """At most `items` items, drawn by `generator` without replacement; all where there are no more."""
         if items >= self.size:

@@ -75,7 +75,6 @@ class Beginnings:
             objectives.append(objective)
         assert best is not None
         learning.restore(best)
-        learning.engine.beginning = objectives.index(max(objectives))
         if not learning.guaranteed:
             warnings.warn(
                 "Restarts were compared by F while a module climbed something else or guaranteed nothing. "
@@ -106,7 +105,9 @@ class Beginnings:
         if number < len(self._shared):
             known, saved = self._shared[number]
             assert known == names, "a schedule is a function of the view and the round"
+            beginning = self._learning.engine.beginning
             self._learning.restore(saved)
+            self._learning.engine.beginning = beginning
             return
         alike = self._learning.engine.beginning == 0 and len(self._shared) == number
         self._learning.stage(names)

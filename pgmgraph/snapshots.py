@@ -19,9 +19,11 @@ class Snapshot:
         mail: what lies on the wires.
         calls: see `ModelGraph.calls`.
         rounds_done: see `ModelGraph.rounds_done`.
+        beginning: see `Engine.beginning`.
     """
 
     modules: Mapping[str, ModuleState]
     mail: Letters
     calls: Counter[str]
     rounds_done: int
+    beginning: int

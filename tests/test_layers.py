@@ -17,7 +17,7 @@ EXAMPLES = ROOT / "examples"
 # other. pgmgraph/__init__.py, which gathers the public names, stands outside.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("events",),
+    ("atomic", "events"),
     ("messages",),
     ("ports",),
     ("wires",),
@@ -38,16 +38,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ledger",),
     ("infer", "learning"),
     ("generate", "restarts"),
-    ("checkpoints",),
+    ("checkpoints", "interrupts", "journal"),
     ("plotting",),
     ("runs",),
-    ("report",),
+    ("provenance",),
+    ("recording", "report"),
     ("fit",),
     ("trackers",),
     ("cli",),
 )
 # What may see less than its row allows.
-ONLY = {"datasets": {"errors"}}
+ONLY = {"datasets": {"errors", "atomic"}}
 
 PUBLIC_PACKAGES = ("pgmgraph", "pgmgraph.datasets", "pgmgraph.errors", "pgmgraph.plotting")
 SHARED_PLUGIN = "svi"

@@ -60,8 +60,8 @@ class Centre(Module):
         divergence = (d * self.variance + self.mean.square().sum()) / prior - d + d * math.log(prior / self.variance)
         return {"log p(x|mu)": self._potential(len(x)).expectation(x), "-KL mu": -0.5 * divergence}
 
-    def sample(self, n: int) -> dict[str, Tensor]:
-        return {"x": self.mean + torch.randn(n, self.dimensions, dtype=self.dtype)}
+    def sample(self, n: int, temperature: float = 1.0) -> dict[str, Tensor]:
+        return {"x": self.mean + math.sqrt(temperature) * torch.randn(n, self.dimensions, dtype=self.dtype)}
 
     def state_dict(self) -> dict[str, object]:
         return {"mean": self.mean, "variance": self.variance}
@@ -174,8 +174,8 @@ class Weights(Module):
     def elbo(self, c: Categorical) -> dict[str, Tensor]:
         return {"log p(c)": torch.xlogy(c.probs, self.weights).sum(1), "H[c]": c.entropy()}
 
-    def sample(self, n: int) -> dict[str, Tensor]:
-        return {"c": torch.multinomial(self.weights, n, replacement=True)}
+    def sample(self, n: int, temperature: float = 1.0) -> dict[str, Tensor]:
+        return {"c": Categorical(self.weights.expand(n, -1)).draw(temperature)}
 
     def state_dict(self) -> dict[str, object]:
         return {"weights": self.weights}

@@ -7,20 +7,17 @@ file format").
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import sys
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from pgmgraph.datasets.arrays import beyond_address_space, described, mapped, streamed
+from pgmgraph.datasets.content import opened
 from pgmgraph.errors import DataFileError
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 DTYPES: Mapping[int, np.dtype[np.generic]] = {
     0x08: np.dtype(">u1"),
@@ -51,31 +48,24 @@ def read_idx(path: str | Path) -> npt.NDArray[np.generic]:
     return decode_idx(read_content(path), path)
 
 
+def open_idx(path: Path) -> npt.NDArray[np.generic]:
+    """See `read_idx`; but plain values of one byte are mapped, not read, and the map is read-only."""
+    with opened(path) as content:
+        dtype, shape, start = _decode_header(content.stream.read(4 + 4 * MAX_DIMENSIONS), path)
+        if dtype.itemsize == 1 and not content.compressed:
+            return mapped(path, shape, dtype.newbyteorder("="), start)
+        content.stream.seek(start)
+        return streamed(content.stream, shape, dtype, path, content.at_most)
+
+
 def read_content(path: Path) -> bytes:
     """The bytes of a file, decompressed where they are gzip.
 
     Raises:
         DataFileError: the file is missing or unreadable, or its gzip stream is corrupt.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataFileError(f"Expected a file at {path}; got none. Check the path.", path) from error
-    except OSError as error:
-        raise DataFileError(
-            f"Expected a readable file at {path}; got: {error.strerror}. Check the path and its permissions.", path
-        ) from error
-    return _decompress(content, path) if content.startswith(GZIP_MAGIC) else content
-
-
-def _decompress(content: bytes, path: Path) -> bytes:
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataFileError(
-            f"Expected a whole gzip file in {path}; got a corrupt or truncated one ({error}). Fetch the file again.",
-            path,
-        ) from error
+    with opened(path) as content:
+        return content.stream.read()
 
 
 def decode_idx(content: bytes, path: Path) -> npt.NDArray[np.generic]:
@@ -89,7 +79,7 @@ def decode_idx(content: bytes, path: Path) -> npt.NDArray[np.generic]:
     if len(content) != expected:
         kind = "truncated" if len(content) < expected else f"{len(content) - expected} trailing bytes"
         raise DataFileError(
-            f"Expected {expected} bytes of IDX in {path} ({_described(shape, dtype)}); got {len(content)} ({kind}). "
+            f"Expected {expected} bytes of IDX in {path} ({described(shape, dtype)}); got {len(content)} ({kind}). "
             f"Fetch the file again.",
             path,
         )
@@ -115,15 +105,10 @@ def _decode_header(content: bytes, path: Path) -> tuple[np.dtype[np.generic], tu
             path,
         )
     shape = struct.unpack(f">{dimensions}I", content[4:start])
-    # numpy refuses a shape whose non-zero sizes multiply past its address space, even if the array is empty.
-    if math.prod(size for size in shape if size) * dtype.itemsize > sys.maxsize:
+    if beyond_address_space(shape, dtype):
         raise DataFileError(
             f"Expected an IDX file in {path} that fits into memory; got a header that announces "
-            f"{_described(shape, dtype)}. Fetch the file again.",
+            f"{described(shape, dtype)}. Fetch the file again.",
             path,
         )
     return dtype, shape, start
-
-
-def _described(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> str:
-    return f"{' x '.join(map(str, shape))} {dtype.name}"

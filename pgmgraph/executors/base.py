@@ -101,5 +101,5 @@ class Executor(Protocol):
     def predict(self, call: Call, port: str) -> Message:
         """A module's message to an observation."""
 
-    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Draws:
-        """Rows drawn by a module, given values of its Out variables."""
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float = 1.0) -> Draws:
+        """Rows drawn by a module at a temperature, given values of its Out variables."""

@@ -64,6 +64,6 @@ class SerialExecutor:
         """See `Executor.predict`."""
         return worker.predict(self._modules[call.module], call, port)
 
-    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Draws:
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float = 1.0) -> Draws:
         """See `Executor.sample`."""
-        return worker.sample(self._modules[call.module], call, n, values)
+        return worker.sample(self._modules[call.module], call, n, values, temperature)

@@ -15,7 +15,7 @@ from torch import Tensor
 from pgmgraph.errors import DivergedError, MessageError
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.messages import Message
-from pgmgraph.module import Draws, Module, Outbox, Terms, has, learns, method
+from pgmgraph.module import Draws, Module, Outbox, Terms, check_temperature, has, learns, method
 from pgmgraph.plates import Batches
 from pgmgraph.randomness import seeded
 
@@ -87,18 +87,21 @@ def predict(module: Module, call: Call, port: str) -> Message:
     batches = _batches(module, call)
     outs = [name for name, _ in module.outs()]
     with seeded(call.seed, module.context.device), torch.no_grad():
-        pieces: list[Message] = [
-            function(port=port, **{name: batch[name] for name in outs}) for batch in batches.in_order(module.at_once)
-        ]
-    whole = type(pieces[0]).concatenate(pieces)
+        nothing = batches.size == 0
+        given = [batches.placeholder()] if nothing else batches.in_order(module.at_once)
+        pieces: list[Message] = [function(port=port, **{name: batch[name] for name in outs}) for batch in given]
+    whole = type(pieces[0]).concatenate(pieces)[slice(0) if nothing else slice(None)]
     return whole if batches.rows is None else _spread_message(whole, batches.rows, batches.plate_size)
 
 
-def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | None]) -> Draws:
-    """Rows drawn from the module, given values of its Out variables."""
+def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float = 1.0) -> Draws:
+    """Rows drawn from the module at a temperature, given values of its Out variables."""
     function = method(module, "sample", "to draw what lies below it")
     device = module.context.device
     given = {name: value if value is None else value.to(device) for name, value in values.items()}
+    if temperature != 1:
+        check_temperature(module)
+        function = partial(function, temperature=temperature)
     with seeded(call.seed, device), torch.no_grad():
         drawn: Draws = function(n=n, **given)
     return drawn
@@ -163,6 +166,9 @@ def _totals(module: Module, batches: Batches) -> Iterator[Statistics]:
 def _send(module: Module, batches: Batches) -> Outbox:
     function = method(module, "send", "the one method that every module has")
     with torch.no_grad():
+        if batches.size == 0:
+            sent = _checked(module, "send", function(**batches.placeholder()), 1)
+            return _spread(_emptied(sent), batches)
         pieces = [function(**batch) for batch in batches.in_order(module.at_once)]
     first = _checked(module, "send", pieces[0], min(batches.size, module.at_once or batches.size))
     whole = first if len(pieces) == 1 else _checked(module, "send", _concatenate(pieces), batches.size)
@@ -233,6 +239,18 @@ def _concatenate(pieces: Sequence[Outbox]) -> Outbox:
         for port, belief in first.beliefs.items()
     }
     elbo = None if first.elbo is None else _join([piece.elbo or {} for piece in pieces])
+    return Outbox(elbo=elbo, beliefs=beliefs, **messages)
+
+
+def _emptied(outbox: Outbox) -> Outbox:
+    """No item of what was sent: what is left is its kind and shape."""
+    none = slice(0)
+    messages = {
+        port: message[none] if isinstance(message, Message) else {key: one[none] for key, one in message.items()}
+        for port, message in outbox.messages.items()
+    }
+    beliefs = {port: belief[none] for port, belief in outbox.beliefs.items()}
+    elbo = outbox.elbo and {name: term[none] if term.ndim else term for name, term in outbox.elbo.items()}
     return Outbox(elbo=elbo, beliefs=beliefs, **messages)
 
 

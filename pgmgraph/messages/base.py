@@ -154,6 +154,10 @@ class Belief(Message):
         """The belief as a torch distribution with batch shape (N,)."""
 
     @abstractmethod
+    def draw(self, temperature: float = 1.0) -> Tensor:
+        """A draw for each item from q^(1/temperature), normalised; the mode at 0."""
+
+    @abstractmethod
     def entropy(self) -> Tensor:
         """H[q(v_n)] in nats, (N,) float64."""
 

@@ -44,6 +44,13 @@ class Categorical(Belief):
         """See `Belief.distribution`."""
         return TorchCategorical(self.probs, validate_args=False)
 
+    def draw(self, temperature: float = 1.0) -> Tensor:
+        """See `Belief.draw`; indices, (N,) int64."""
+        if temperature == 0:
+            return self.most_probable()
+        drawn: Tensor = TorchCategorical(logits=self.probs.log() / temperature, validate_args=False).sample()
+        return drawn
+
     def entropy(self) -> Tensor:
         """See `Belief.entropy`."""
         entropies: Tensor = torch.special.entr(self.probs.double())

@@ -72,6 +72,13 @@ class Gaussian(Belief):
             return Independent(Normal(self.mean, self.variance.sqrt(), validate_args=False), 1)
         return MultivariateNormal(self.mean, self.variance, validate_args=False)
 
+    def draw(self, temperature: float = 1.0) -> Tensor:
+        """See `Belief.draw`; vectors, (N, D). The temperature is a factor of the variance."""
+        if temperature == 0:
+            return self.mean
+        drawn: Tensor = replace(self, variance=temperature * self.variance).distribution().sample()
+        return drawn
+
     def entropy(self) -> Tensor:
         """See `Belief.entropy`; minus infinity where a variance is zero."""
         variance = self.variance.double()

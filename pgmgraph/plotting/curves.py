@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pgmgraph.errors import DataError
 from pgmgraph.plotting.arrays import Values, as_array
-from pgmgraph.plotting.style import FAINT_INK, INK, RULE, SMALL_SIZE, TEXT_SIZE, group_style, new_figure, place
+from pgmgraph.plotting.style import FAINT_INK, INK, RULE, SMALL_SIZE, TEXT_SIZE, group_style, new_figure, place, plain
 
 PANEL_WIDTH = 3.7
 PANEL_HEIGHT = 2.6
@@ -65,8 +65,8 @@ def curves_figure(
     if legend_rows:
         handles = [Line2D([], [], color=group_style(index)[0], linewidth=2) for index in range(len(runs))]
         figure.legend(
-            handles, runs, loc="upper left", ncols=min(legend_columns, len(runs)), frameon=False, fontsize=TEXT_SIZE,
-            labelcolor=INK,
+            handles, [plain(run) for run in runs], loc="upper left", ncols=min(legend_columns, len(runs)),
+            frameon=False, fontsize=TEXT_SIZE, labelcolor=INK,
             bbox_to_anchor=(0.12 / width, 1 - ((TITLE_INCHES if title else 0.08) + 0.02) / height),
             borderpad=0, borderaxespad=0, handlelength=1.4, handletextpad=0.5, columnspacing=1.6,
         )  # fmt: skip
@@ -97,7 +97,7 @@ def _draw_line(axes: Axes, run: str, values: npt.NDArray[np.float64], index: int
 
 
 def _dress(axes: Axes, quantity: str) -> None:
-    axes.set_title(quantity, loc="left", size=TEXT_SIZE + 0.5, color=INK, pad=6)
+    axes.set_title(plain(quantity), loc="left", size=TEXT_SIZE + 0.5, color=INK, pad=6)
     axes.set_xlabel("round", size=TEXT_SIZE, color=FAINT_INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))

@@ -1,4 +1,4 @@
-"""Grids of grey images: what components look like, and how well data are reconstructed."""
+"""Grids of images: what components look like, and how well data are reconstructed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pgmgraph.errors import DataError
 from pgmgraph.plotting.arrays import Values, as_array
-from pgmgraph.plotting.style import DPI, FAINT_INK, INK, SMALL_SIZE, TEXT_SIZE, new_figure, place
+from pgmgraph.plotting.style import DPI, FAINT_INK, INK, SMALL_SIZE, TEXT_SIZE, new_figure, place, plain
 
 TARGET_PIXELS = 1200
 LARGEST_SCALE = 16
@@ -29,10 +29,10 @@ def image_grid(
     row_notes: Sequence[str] | None = None,
     value_range: tuple[float, float] | None = None,
 ) -> Figure:
-    """A grid of grey images, R rows of C; NaN pixels are left white.
+    """A grid of images, R rows of C; NaN pixels are left white.
 
     Args:
-        images: (R, C, pixels) or (R, C, H, W).
+        images: (R, C, pixels) or (R, C, H, W), grey; or (R, C, H, W, 3), red, green and blue.
         image_shape: height and width of an image in pixels.
         row_labels: R texts that stand before the rows, e.g. "component 3".
         title: of the whole picture.
@@ -43,18 +43,19 @@ def image_grid(
     Raises:
         DataError: the shapes do not fit, or there is not one label a row.
     """
-    grid = _as_grey(images, value_range)
+    grid = _brightness(images, value_range)
     height, width = image_shape
-    if grid.ndim not in (3, 4) or grid.size == 0 or grid.shape[2:] not in ((height * width,), (height, width)):
+    one = (height, width, 3) if grid.ndim == 5 else (height, width)
+    if grid.ndim not in (3, 4, 5) or grid.size == 0 or grid.shape[2:] not in ((height * width,), one):
         raise DataError(
-            f"Expected images of shape (rows, columns, {height * width}) or (rows, columns, {height}, {width}); "
-            f"got {grid.shape}. Check image_shape."
+            f"Expected images of shape (rows, columns, {height * width}), (rows, columns, {height}, {width}) or "
+            f"(rows, columns, {height}, {width}, 3); got {grid.shape}. Check image_shape."
         )
     rows, columns = grid.shape[:2]
     _check_texts("row_labels", row_labels, rows)
     _check_texts("row_notes", row_notes, rows)
     tops = [row * (height + _gap(height)) for row in range(rows)]
-    return _draw(grid.reshape(rows, columns, height, width), tops, row_labels, row_notes, title)
+    return _draw(grid.reshape(rows, columns, *one), tops, row_labels, row_notes, title)
 
 
 def reconstruction_figure(
@@ -78,7 +79,7 @@ def reconstruction_figure(
         DataError: the shapes do not fit.
     """
     height, width = image_shape
-    above, below = _as_grey(originals, value_range), _as_grey(reconstructions, value_range)
+    above, below = _brightness(originals, value_range), _brightness(reconstructions, value_range)
     for name, images in (("originals", above), ("reconstructions", below)):
         fits = images.ndim in (2, 3) and images.shape[1:] in ((height * width,), (height, width))
         if not fits or len(images) != len(above) or len(images) == 0:
@@ -99,8 +100,8 @@ def reconstruction_figure(
     return _draw(grid.reshape(2 * blocks, columns, height, width), tops, labels, None, title)
 
 
-def _as_grey(images: Values, value_range: tuple[float, float] | None) -> npt.NDArray[np.float64]:
-    """The images with 0 for black and 1 for white."""
+def _brightness(images: Values, value_range: tuple[float, float] | None) -> npt.NDArray[np.float64]:
+    """The images, or their colours, with 0 for none and 1 for full brightness."""
     array = as_array(images)
     low, high = value_range or ((0, 255) if np.issubdtype(array.dtype, np.integer) else (0, 1))
     if not low < high:
@@ -119,10 +120,10 @@ def _gap(height: int) -> int:
 
 
 def _canvas(grid: npt.NDArray[np.float64], tops: Sequence[int]) -> npt.NDArray[np.float64]:
-    """One array that holds all images (rows, columns, H, W), NaN between them; `tops` are the rows' upper edges."""
-    _, columns, height, width = grid.shape
+    """All images (rows, columns, H, W[, 3]) in one array, NaN between them; `tops` are the rows' upper edges."""
+    _, columns, height, width, *colours = grid.shape
     step = width + _gap(height)
-    canvas = np.full((tops[-1] + height, columns * step - _gap(height)), np.nan)
+    canvas = np.full((tops[-1] + height, columns * step - _gap(height), *colours), np.nan)
     for top, images in zip(tops, grid, strict=True):
         for column, image in enumerate(images):
             canvas[top : top + height, column * step : column * step + width] = image
@@ -139,7 +140,7 @@ def _draw(
     canvas = _canvas(grid, tops)
     # A whole number of device pixels for each image pixel: all of them come out equally large, without blur.
     scale = min(max(1, TARGET_PIXELS // canvas.shape[1]), max(1, TARGET_PIXELS // canvas.shape[0]), LARGEST_SCALE)
-    canvas_height, canvas_width = (size * scale / DPI for size in canvas.shape)
+    canvas_height, canvas_width = (size * scale / DPI for size in canvas.shape[:2])
     texts = [*(labels or []), *(notes or [])]
     left = MARGIN_INCHES + (0.1 + 0.078 * max(map(len, texts)) if texts else 0.0)
     needed = 0.085 * len(title) * 1.25 if title else 0.0
@@ -147,7 +148,9 @@ def _draw(
     height = (TITLE_INCHES if title else MARGIN_INCHES) + canvas_height + MARGIN_INCHES
     figure = new_figure(width, height, title)
     axes = place(figure, left, MARGIN_INCHES, canvas_width, canvas_height)
-    axes.imshow(canvas, cmap="gray", norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
+    # matplotlib leaves out what is NaN in a grey picture, and in a coloured one draws it as it likes.
+    shown = canvas if canvas.ndim == 2 else np.nan_to_num(canvas, nan=1.0)
+    axes.imshow(shown, cmap="gray", norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     for row, top in enumerate(tops):
         middle = top + (grid.shape[2] - 1) / 2
@@ -157,7 +160,7 @@ def _draw(
             (notes[row] if notes else "", SMALL_SIZE, FAINT_INK, -offset),
         ):
             axes.annotate(
-                text, (-0.5, middle), xytext=(-6, 13 * shift), textcoords="offset points", ha="right",
+                plain(text), (-0.5, middle), xytext=(-6, 13 * shift), textcoords="offset points", ha="right",
                 va="center", size=size, color=colour,
             )  # fmt: skip
     return figure

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from pgmgraph.atomic import whole_file
 from pgmgraph.errors import OutputError
 
 
@@ -29,17 +29,6 @@ def save(figure: Figure, path: str | Path) -> Path:
             f"Expected a picture's file name that ends in one of {', '.join(sorted(formats))}; got {path}. Rename it.",
             path,
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, so that the rename stays on one file system and is atomic.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            temporary = Path(folder) / path.name
-            figure.savefig(temporary, format=image_format)
-            temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write a picture to {path}; got: {error.strerror or error}. "
-            f"Check that its folder exists and can be written.",
-            path,
-        ) from error
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format=image_format)
     return path

@@ -56,3 +56,8 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
 def group_style(index: int) -> tuple[str, str]:
     """Colour and marker of the group or line that comes `index`-th."""
     return PALETTE[index % len(PALETTE)], MARKERS[index // len(PALETTE) % len(MARKERS)]
+
+
+def plain(text: str) -> str:
+    """Text of the user's that is drawn sign by sign: a dollar would begin a formula."""
+    return text.replace("$", r"\$")

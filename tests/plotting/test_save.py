@@ -27,7 +27,7 @@ def test_the_ending_chooses_the_format(tmp_path: Path, ending: str, magic: bytes
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "picture.png"
-    with pytest.raises(OutputError, match="can be written") as caught:
+    with pytest.raises(OutputError, match="name, or its folder's, is taken") as caught:
         save(new_figure(1, 1), path)
     assert caught.value.path == path
 

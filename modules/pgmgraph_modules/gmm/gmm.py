@@ -303,12 +303,18 @@ class GMM(Module):
         """What the mixture believes, as a Pyro guide of that model, given beliefs about x and c."""
         pyro_model.guide(self._posterior(), self._layout(), x, c)
 
-    def sample(self, n: int, c: Tensor | None) -> dict[str, Tensor]:
+    def sample(self, n: int, c: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
         """Draw components from the posterior mean of the weights, and vectors from the posterior predictive."""
         posterior, layout = self._posterior(), self._layout()
         if c is None:
-            c = torch.multinomial(posterior.concentration, n, replacement=True)
-        return {"c": c, "x": posterior.components.predictive(c) + layout.centre}
+            c = Categorical(self.weights.expand(n, -1)).draw(temperature)
+        hottest = float(posterior.components.hottest[c].min())
+        if temperature >= hottest:
+            raise DataError(
+                f"Expected a temperature below {hottest:.4g} to draw from {self.context.name}; got {temperature:g}. "
+                "The tails of a component that few items are known of are so heavy that nothing is left to normalise."
+            )
+        return {"c": c, "x": posterior.components.predictive(c, temperature) + layout.centre}
 
     def state_dict(self) -> dict[str, object]:
         """The prior, the posterior, and what the inference goes on from; empty before the first update."""

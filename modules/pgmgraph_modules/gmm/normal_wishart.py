@@ -161,12 +161,21 @@ class NormalWishart:
         total: Tensor = of_means + of_precisions
         return total
 
-    def predictive(self, components: Tensor) -> Tensor:
+    @property
+    def hottest(self) -> Tensor:
+        """The temperature from which on `predictive` has nothing to draw from, (K,)."""
+        return (self.nu + 1) / self.size
+
+    def predictive(self, components: Tensor, temperature: float = 1.0) -> Tensor:
         """One draw of z for each of the given components, (n,) to (n, B x d).
 
-        The posterior predictive is a Student t with nu + 1 - d degrees of freedom (Bishop 10.81).
+        The posterior predictive of a block is a Student t with f = nu + 1 - d degrees of freedom and scale S (Bishop
+        10.81), of density proportional to (1 + z'S^-1 z / f)^(-(f + d) / 2) about its mean. To the power of 1 / T it
+        is a Student t again: with g = (f + d) / T - d degrees of freedom, and scale S f / g, where g is positive.
         """
-        freedom = self.nu + 1 - self.size
+        if temperature == 0:
+            return self.mean[components].flatten(1)
+        freedom = (self.nu + 1) / temperature - self.size
         spread = ((1 + self.beta) / (self.beta * freedom))[:, None, None, None] * self.inverse_scale
         factor = torch.linalg.cholesky(spread)[components]
         noise = torch.randn(len(components), *self.mean.shape[1:], dtype=self.mean.dtype, device=self.mean.device)

@@ -162,8 +162,11 @@ class SklearnTransform(Module):
         """The transformer's inverse of y."""
         return Point(self._inverse(y.value))
 
-    def sample(self, n: int, y: Tensor | None) -> dict[str, Tensor]:
-        """The transformer's inverse of y, which must be given or drawn by a module above: y has no prior here."""
+    def sample(self, n: int, y: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
+        """The transformer's inverse of y, which must be given or drawn by a module above: y has no prior here.
+
+        Nothing is drawn, at no temperature.
+        """
         if y is None:
             name = self.context.name
             raise CapabilityError(

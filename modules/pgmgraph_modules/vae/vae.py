@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -206,9 +207,11 @@ class VAE(SVIModule):
         with self._evaluating():
             return Point(self._mean(z.mean))
 
-    def sample(self, n: int, z: Tensor | None) -> dict[str, Tensor]:
-        """The decoder's mean at z, or at n draws from N(0, I); the noise of single pixels is not drawn."""
-        z = torch.randn(n, self.latent_dim, device=self.context.device) if z is None else z.float()
+    def sample(self, n: int, z: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
+        """The decoder's mean at z, or at n draws from N(0, temperature I); the noise of single pixels is not drawn."""
+        if z is None:
+            z = math.sqrt(temperature) * torch.randn(n, self.latent_dim, device=self.context.device)
+        z = z.float()
         with self._evaluating():
             return {"z": z, "x": self._mean(z)}
 

@@ -119,11 +119,13 @@ class BernoulliMixture(Module):
         """The probability of a one under q(c)."""
         return Point(c.probs @ self.means)
 
-    def sample(self, n: int, c: Tensor | None) -> dict[str, Tensor]:
+    def sample(self, n: int, c: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
         """Zeros and ones for the given components, or for n draws of them."""
         if c is None:
-            c = torch.multinomial(self.counts, n, replacement=True)
-        return {"c": c, "x": torch.bernoulli(self.means[c])}
+            c = Categorical((self.counts / self.counts.sum()).expand(n, -1)).draw(temperature)
+        ones = self.means[c]
+        bits = Categorical(torch.stack([1 - ones, ones], -1).flatten(0, 1)).draw(temperature)
+        return {"c": c, "x": bits.reshape(ones.shape).to(ones)}
 
     def state_dict(self) -> dict[str, Tensor]:
         """The counts of the posterior."""

@@ -1,4 +1,4 @@
-"""What is known of the variables of a graph, by their names."""
+"""A mapping by the names of variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pgmgraph.messages import Message
 T = TypeVar("T", bound=Message | Tensor)
 
 
-class _ByVariable(Mapping[str, T], Generic[T]):
+class Named(Mapping[str, T], Generic[T]):
     """A mapping that names what it has where it is asked for what it has not."""
 
     missing: ClassVar[str] = ""
@@ -39,15 +39,3 @@ class _ByVariable(Mapping[str, T], Generic[T]):
     def __repr__(self) -> str:
         listed = ", ".join(f"{name}: {type(value).__name__} of {len(value)}" for name, value in self._values.items())
         return f"{type(self).__name__}({listed})"
-
-
-class Beliefs(_ByVariable[Message]):
-    """Beliefs by the name of the variable, such as `beliefs["vae.z"]`."""
-
-    missing = "No belief about"
-
-
-class Drawn(_ByVariable[Tensor]):
-    """Drawn values by the name of the variable: `drawn["pixels"]`, `drawn["vae.z"]`, `drawn["gmm.c"]`."""
-
-    missing = "Nothing was drawn for"

@@ -1,4 +1,4 @@
-"""Mappings by the names of variables."""
+"""Mappings by the names of variables say what they hold."""
 
 import torch
 

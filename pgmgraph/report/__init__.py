@@ -1,0 +1,17 @@
+"""Reports: what a run did and what came of it, as one HTML file."""
+
+from pgmgraph.report.comparison import write_comparison
+from pgmgraph.report.report import write_report
+from pgmgraph.report.sections import final_values, quantities
+from pgmgraph.report.story import History, Record, Story, tell
+
+__all__ = [
+    "History",
+    "Record",
+    "Story",
+    "final_values",
+    "quantities",
+    "tell",
+    "write_comparison",
+    "write_report",
+]

@@ -1,0 +1,75 @@
+"""The report of a run: one HTML file that can be opened anywhere, next year too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pgmgraph.report import sections, spaces
+from pgmgraph.report.page import Page, Section, write_page
+from pgmgraph.report.sections import last
+from pgmgraph.report.story import Story
+from pgmgraph.report.wording import counted
+
+
+def write_report(story: Story, path: str | Path) -> Path:
+    """Write the report of a run.
+
+    The file appears at once and whole, in the place of an older one.
+
+    Args:
+        story: what to tell; see `tell`.
+        path: of the file, `report.html` by custom; missing folders are made.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    return write_page(report_page(story), Path(path))
+
+
+def report_page(story: Story) -> Page:
+    """The report of a run as a page."""
+    record = story.record
+    parts = [
+        sections.model(story),
+        sections.learning(record),
+        spaces.latent_space(story),
+        spaces.images(story),
+        spaces.clusters(story),
+        sections.terms(record),
+        sections.time(record),
+        sections.warned(record),
+        sections.environment(record),
+    ]
+    modules = len(story.wiring.nodes) - len(story.observations)
+    subtitle = f"{counted(modules, 'module')}, {counted(len(story.observations), 'observation')}, " + counted(
+        len(story.wiring.wires), "wire"
+    )
+    return Page(record.title, subtitle, sections.summary(story), parts, left_out(story, parts))
+
+
+def left_out(story: Story, parts: Sequence[Section]) -> list[tuple[str, str]]:
+    """What a reader might look for in vain, and why it is not there."""
+    record = story.record
+    reasons = {
+        "learning": "No round is on record.",
+        "latent-space": "Nothing is believed about a real vector: no variable has a Gaussian belief.",
+        "images": "No observation below a discrete variable is an image."
+        if story.partitions
+        else "There are no clusters to show images of.",
+        "clusters": "Nothing is believed about a choice: no variable has a categorical belief.",
+        "terms": "No stage is on record, or F was not computed.",
+        "time": "The time that each module took is not on record.",
+        "environment": "They are not on record.",
+    }
+    absent = [(part.heading, reasons[part.name]) for part in parts if not part.blocks]
+    if not record.configuration.strip():
+        absent.append(("Configuration", "It is not on record."))
+    if record.rounds and last(record.history.get("F", ())) is None:
+        absent.append(("F", "It is not known: a module has no terms of it, or it was not computed."))
+    if story.partitions and story.labels is None:
+        absent.append(("Agreement with labels", "No labels were given."))
+    return absent
