@@ -1,4 +1,4 @@
-"""How long things take: rounds by module, matrix products, growth with N, the reference's setting, mixed precision.
+"""How long things take: rounds by module, matrix products, checkpoints, growth with N, the reference, bf16.
 
 Run it with `python -m benchmarks.speed`, or a part of it with `--parts growth`; parts that were measured before
 stay in the report.
@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 
 from benchmarks import precision, reference
 from benchmarks.growth import growth_table
+from benchmarks.recording import recording_table
 from benchmarks.report import Cell, Table, closing, command_line, images, machine, settings_of, write_json, write_text
 from benchmarks.rounds import Case, devices, modules_table, products_table
 from benchmarks.schemes import MNIST, plan
@@ -84,8 +86,14 @@ def preset_part(given: argparse.Namespace) -> list[Table]:
     return [Table("preset", "The full preset on a GPU, from its beginning to its end", [row], ["Once, seed 0."])]
 
 
+def recording_part(given: argparse.Namespace) -> list[Table]:
+    """What a run directory costs."""
+    return [recording_table(replace(QUICK_CASES[0] if given.quick else CASES[2], rounds=4))]
+
+
 PARTS: Mapping[str, Callable[[argparse.Namespace], list[Table]]] = {
     "rounds": rounds_part,
+    "recording": recording_part,
     "growth": growth_part,
     "reference": reference_part,
     "bf16": bf16_part,
@@ -95,7 +103,9 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], list[Table]]] = {
 
 def main() -> int:
     """Measure the parts that were asked for, and write the report after each."""
-    parser = command_line("Seconds by module, matrix products, growth with N, the reference's digits, bf16.")
+    parser = command_line(
+        "Seconds by module, matrix products, checkpoints, growth with N, the reference's digits, bf16."
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="(default: all)")
     given = parser.parse_args()
     settings_of(given)

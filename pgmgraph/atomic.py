@@ -64,9 +64,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder; nobody ever sees half of it."""
-    doomed = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
-    path.rename(doomed / path.name)
+    """Remove a folder; nobody ever sees half of it.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    with _explained(path):
+        doomed = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+        path.rename(doomed / path.name)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
@@ -89,6 +94,7 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     advice = {
         errno.ENOSPC: "Make room on that disk.",
         errno.EDQUOT: "Make room in your quota.",
+        errno.EFBIG: "Files may not be that large here: raise the limit, ulimit -f unlimited.",
         errno.EMFILE: "Too many files are open in this process: raise the limit, ulimit -n 4096.",
         errno.EACCES: "Choose a folder that you may write to.",
         errno.EROFS: "Choose a folder on a disk that can be written.",

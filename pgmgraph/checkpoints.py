@@ -35,7 +35,10 @@ _MANIFEST = "manifest.json"
 _MAIL = "mail.pt"
 _PREFIX = "round-"
 # What is raised where content has the right hash, so that somebody meant it, and makes no checkpoint all the same.
-_NONSENSE = (LookupError, TypeError, AttributeError, ValueError, RuntimeError, pickle.UnpicklingError, MessageError)
+_NONSENSE = (
+    *(LookupError, TypeError, AttributeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError),
+    MessageError,
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,12 @@ class Checkpoint:
 
 def found(folder: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first; half-written ones are none."""
-    there = [path for path in folder.glob(f"{_PREFIX}*") if path.name[len(_PREFIX) :].isdecimal()]
-    return sorted(there, key=rounds_of)
+    return sorted(filter(_is_named, folder.glob(f"{_PREFIX}*")), key=rounds_of)
+
+
+def _is_named(path: Path) -> bool:
+    """Whether a folder has the name of a checkpoint."""
+    return path.name.startswith(_PREFIX) and path.name[len(_PREFIX) :].isdecimal()
 
 
 def rounds_of(path: Path) -> int:
@@ -171,13 +178,15 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
         )
     if manifest.get("sha256") != _digest({key: value for key, value in manifest.items() if key != "sha256"}):
         raise _refused(path, _MANIFEST, "what was written", "something else, by its hash")
+    if _is_named(path) and manifest.get("rounds") != rounds_of(path):
+        raise _refused(path, _MANIFEST, "the rounds that its folder is named for", f"{manifest.get('rounds')!r}")
     return manifest
 
 
 def _refused(checkpoint: Path, file: str, expected: str, got: str) -> CheckpointError:
     """The error of a checkpoint that is not what it was, with those that could be loaded instead."""
     others = [path for path in found(checkpoint.parent) if path != checkpoint]
-    older = [path for path in others if checkpoint.name.startswith(_PREFIX) and rounds_of(path) < rounds_of(checkpoint)]
+    older = [path for path in others if _is_named(checkpoint) and rounds_of(path) < rounds_of(checkpoint)]
     instead = f"Take {older[-1].name}, the one before it." if older else "There is no older one to take instead."
     return CheckpointError(
         f"Expected {expected} in {checkpoint / file}; got {got}. Nothing was loaded. {instead}",

@@ -67,6 +67,7 @@ def fit(
     run_dir: str | Path | None = None,
     resume: bool | str = False,
     checkpoints: Checkpoints = EVERY_ROUND,
+    notes: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
     device: str = "auto",
 ) -> FitResult:
@@ -97,6 +98,8 @@ def fit(
             which is to have more rounds: from its last checkpoint, or from the one of this name. The graph is a new
             one, the arguments are as they were, and the result is that of a run that was never interrupted.
         checkpoints: when they are written. See `Checkpoints`.
+        notes: plain values that the run directory keeps beside its configuration, such as where the data came from;
+            they decide nothing, and a resumed run keeps those it was begun with.
         executor: where modules run; in this process by default.
         device: "auto", "cpu", "cuda", "cuda:1" ...; for modules that are not set up yet.
 
@@ -138,7 +141,7 @@ def fit(
         convergence = _Convergence(tol, patience)
         beginnings = Beginnings(learning, restarts, min(rounds, restart_rounds)) if restarts > 1 else None
         if recording:
-            recording.begin(learning, arguments)
+            recording.begin(learning, arguments, notes or {})
         return _run(learning, rounds, convergence, beginnings, recording)
 
 

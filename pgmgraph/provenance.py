@@ -13,6 +13,7 @@ from importlib import metadata
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pgmgraph.config import to_config
 from pgmgraph.errors import RunError
@@ -50,10 +51,15 @@ def describe(point: Point) -> dict[str, Any]:
     step = 65_536 if whole else max(1, len(value) // _PIECES)
     rows = step if whole else max(1, _HASHED_WHOLE // _PIECES // max(1, value[:1].numel() * value.element_size()))
     for begin in range(0, len(value), step):
-        digest.update(value[begin : begin + min(rows, step)].cpu().contiguous().numpy().tobytes())
+        digest.update(_bytes(value[begin : begin + min(rows, step)]))
     if point.missing is not None:
-        digest.update(point.missing.cpu().numpy().tobytes())
+        digest.update(_bytes(point.missing))
     return {"items": len(point), "event_shape": list(point.event_shape), "sha256": digest.hexdigest()}
+
+
+def _bytes(values: Tensor) -> bytes:
+    # numpy knows not all of torch's types, but it knows bytes.
+    return values.cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def compare(run: Run, config: Mapping[str, Any]) -> None:

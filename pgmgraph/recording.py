@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -26,6 +26,9 @@ from pgmgraph.learning import Learning, Saved
 from pgmgraph.provenance import compare, environment, resolved
 
 _LOCK = ".lock"
+_BEFORE = "rounds_before"
+# What may be there before a run is: it was broken off as it began.
+_EARLY = (_LOCK, runs.ENVIRONMENT, runs.WARNINGS)
 
 
 class Recording:
@@ -73,6 +76,8 @@ class Recording:
             sweep(self.path / runs.CHECKPOINTS)
             if self._resume:
                 self.resumed = self._found()
+            else:
+                (self.path / runs.WARNINGS).unlink(missing_ok=True)
             self._writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="checkpoint"))
             self._interrupts = stack.enter_context(noted(self._announce))
             stack.enter_context(self._keeping_warnings())
@@ -94,22 +99,27 @@ class Recording:
         progress: Mapping[str, Any] = self.resumed.progress["progress"] if self.resumed else {}
         return progress
 
-    def begin(self, learning: Learning, arguments: Mapping[str, object]) -> None:
+    def begin(self, learning: Learning, arguments: Mapping[str, object], notes: Mapping[str, Any]) -> None:
         """Write down what is learnt and how; or check that it is what the run was begun with, and go back to it.
 
         Args:
             learning: at its beginning.
             arguments: of `fit`, by name.
+            notes: plain values to keep beside them.
 
         Raises:
             RunError: the graph, the data or an argument is not what the run was begun with.
         """
-        config = resolved(learning, arguments)
+        config = {**resolved(learning, arguments), _BEFORE: learning.graph.rounds_done}
         if self._resume:
-            compare(runs.Run(self.path), config)
+            begun = runs.Run(self.path)
+            compare(begun, config)
+            config[_BEFORE] = begun.config.get(_BEFORE, 0)
+            notes = notes or begun.notes
         else:
             write_text(self.path / runs.ENVIRONMENT, json.dumps(environment(), indent=1))
-        write_text(self.path / runs.CONFIG, config_text(config))
+        written = {**config, "notes": dict(notes)} if notes else config
+        write_text(self.path / runs.CONFIG, config_text(runs.sealed(written)))
         self._config = runs.fingerprint(config)
         self._learning = learning
         learning.before_stage = self._heed
@@ -160,11 +170,12 @@ class Recording:
                 self.path,
             )
         try:
-            foreign = [one.name for one in self.path.iterdir() if not one.name.startswith((".tmp-", _LOCK))]
+            names = [one.name for one in self.path.iterdir()]
         except FileNotFoundError:
             return
         except OSError as error:
             raise unwritable(self.path, error) from error
+        foreign = [name for name in names if name not in _EARLY and not name.startswith(".tmp-")]
         if foreign:
             raise RunError(
                 f"Expected a new or an empty folder for a run; {self.path} holds {foreign[0]!r}. Choose another, such "
@@ -191,14 +202,22 @@ class Recording:
     def _leave(self, new: bool) -> None:
         """A folder in which nothing was begun is as it was."""
         if self._learning is None and not self._resume:
-            (self.path / _LOCK).unlink(missing_ok=True)
-            if new:
-                self.path.rmdir()
+            with suppress(OSError):  # whatever kept the run from beginning is told already
+                for name in _EARLY:
+                    (self.path / name).unlink(missing_ok=True)
+                if new:
+                    self.path.rmdir()
 
     def _found(self) -> Checkpoint | None:
         """The checkpoint to resume from; None where the run ended before it had one."""
         run = runs.Run(self.path)
         if self._resume is True and not run.checkpoints:
+            if run.config.get(_BEFORE):
+                raise RunError(
+                    f"Expected a checkpoint in {self.path} with what the graph had learnt before that run; it ended "
+                    "before one was written. Begin another run, with the graph as it was.",
+                    self.path,
+                )
             return None
         return run.read(None if self._resume is True else str(self._resume))
 
@@ -214,7 +233,11 @@ class Recording:
                 self._latest = self._checkpoint(learning.save(), {})
                 self._write_latest()
             return
-        records = self._journal.cut(resumed.progress["history"])
+        # Were the history cut first, a checkpoint could be left that goes beyond it, and that nobody could resume from.
+        mark = resumed.progress["history"]
+        self._journal.upto(mark)
+        self._forget(resumed.rounds)
+        records = self._journal.cut(mark)
         self._rows = len(records)
         learning.restore(
             Saved(
@@ -226,11 +249,13 @@ class Recording:
             )
         )
         self._written = resumed.rounds
-        for path in checkpoints.found(self.path / runs.CHECKPOINTS):
-            if checkpoints.rounds_of(path) > resumed.rounds:
-                remove_folder(path)  # it will come again, the same
-            else:
-                self._rated.append((path, _objective(path)))
+        self._rated = [(path, _objective(path)) for path in checkpoints.found(self.path / runs.CHECKPOINTS)]
+
+    def _forget(self, rounds: int) -> None:
+        """Remove the checkpoints after so many rounds; they will come again, the same."""
+        for path in reversed(checkpoints.found(self.path / runs.CHECKPOINTS)):
+            if checkpoints.rounds_of(path) > rounds:
+                remove_folder(path)
 
     def _checkpoint(self, saved: Saved, progress: Mapping[str, Any]) -> Checkpoint:
         column = saved.history.get("F", [])

@@ -12,10 +12,11 @@ from typing import Any
 from pgmgraph import checkpoints
 from pgmgraph.checkpoints import Checkpoint
 from pgmgraph.config import from_config, read_config
+from pgmgraph.config.plain import as_config
 from pgmgraph.engine import Data, Engine, silent
 from pgmgraph.errors import CheckpointError, RunError, suggestion
 from pgmgraph.graph import ModelGraph
-from pgmgraph.journal import Record, read_journal
+from pgmgraph.journal import Journal, Mark, Record, read_journal
 from pgmgraph.ledger import Entry
 
 CONFIG = "run.yaml"
@@ -26,6 +27,8 @@ STATUS = "status.json"
 CHECKPOINTS = "checkpoints"
 PICTURES = "pictures"
 REPORT = "report.html"
+
+_SEAL = "sha256"
 
 Columns = dict[str, list[float | None]]
 
@@ -41,7 +44,7 @@ class Run:
         config: the resolved configuration: "graph", "fit", "data".
 
     Raises:
-        RunError: there is no run in it.
+        RunError: there is no run in it, or its configuration is not what was written.
         ConfigError: its configuration cannot be read.
 
     Example:
@@ -54,17 +57,32 @@ class Run:
         self.path = Path(path)
         if not (self.path / CONFIG).is_file():
             raise RunError(f"Expected a run in {self.path}; there is no {CONFIG}.{_near(self.path)}", self.path)
-        self.config: Mapping[str, Any] = read_config(self.path / CONFIG)
-        missing = {"graph", "fit", "data"} - self.config.keys()
-        if missing:
-            raise RunError(f"Expected {min(missing)!r} in {self.path / CONFIG}; it was altered.", self.path / CONFIG)
+        content = read_config(self.path / CONFIG)
+        self.config: Mapping[str, Any] = {key: value for key, value in content.items() if key != _SEAL}
+        if content.get(_SEAL) != _hash(self.config):
+            raise RunError(
+                f"Expected in {self.path / CONFIG} what was written when the run was begun; got something else, by its "
+                "hash. Put back a copy of it. To learn otherwise, begin another run.",
+                self.path / CONFIG,
+            )
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
     @cached_property
     def _records(self) -> list[Record]:
-        return read_journal(self.path / HISTORY)
+        mark = self._mark()  # before the journal is read: that grows while somebody learns, and checkpoints follow
+        return read_journal(self.path / HISTORY, mark)
+
+    def _mark(self) -> Mark:
+        """Where the history stood when the last checkpoint was written."""
+        for path in reversed(self.checkpoints):
+            try:
+                mark: Mark = checkpoints.read_manifest(path)["progress"]["history"]
+            except CheckpointError:  # whoever asks for it will hear
+                continue
+            return mark
+        return Journal.START
 
     @cached_property
     def history(self) -> Columns:
@@ -75,6 +93,14 @@ class Run:
     def trace(self) -> list[Entry]:
         """A row for each stage, as `FitResult.trace`."""
         return trace_of(self._records)
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What `fit` was told to keep beside the configuration, such as where the data came from."""
+        notes = self.config.get("notes", {})
+        if not isinstance(notes, Mapping):
+            raise RunError(f"Expected a mapping as notes in {self.path / CONFIG}; it was altered.", self.path / CONFIG)
+        return notes
 
     @property
     def environment(self) -> Mapping[str, Any]:
@@ -142,11 +168,23 @@ class Run:
         Raises:
             RunError, CheckpointError, ConfigError: it cannot be read, or made again.
         """
+        graph = from_config(self.config["graph"], data, folder=self.notes.get("folder"))
+        self.restore(graph, checkpoint)
+        return graph
+
+    def restore(self, graph: ModelGraph, checkpoint: str | None = None) -> None:
+        """Give a graph that was made again, as it was before it learnt, all that it had learnt.
+
+        Args:
+            graph: the same modules and wires under the same names.
+            checkpoint: see `graph`.
+
+        Raises:
+            RunError, CheckpointError: it cannot be read, or is of another graph.
+        """
         content = self.read(checkpoint)
-        graph = from_config(self.config["graph"], data)
         engine = Engine(graph, None, seed=0, device="auto", executor=None, watcher=silent)
         engine.restore(content.snapshot)
-        return graph
 
     def _json(self, name: str) -> Mapping[str, Any]:
         try:
@@ -172,7 +210,17 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def fingerprint(config: Mapping[str, Any]) -> str:
     """A hash of all in a run's configuration that decides what is learnt."""
-    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
+    return _hash(decisive(config))
+
+
+def sealed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's configuration as it is written: with a hash, by which `Run` knows that it is what was written."""
+    plain = as_config(config)
+    return {**plain, _SEAL: _hash(plain)}
+
+
+def _hash(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def record_of(round: int, row: Mapping[str, float | None], stages: list[Entry]) -> Record:

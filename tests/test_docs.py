@@ -13,8 +13,11 @@ import pytest
 import torch
 
 import pgmgraph
+import pgmgraph.config
 import pgmgraph.datasets
 import pgmgraph.plotting
+import pgmgraph.report
+import pgmgraph.trackers
 import pgmgraph_modules.gmm
 import pgmgraph_modules.svi
 import pgmgraph_modules.transforms
@@ -36,9 +39,12 @@ CLASS = re.compile(r"\b[A-Z][a-z]\w*[A-Z]\w*\b")
 
 PUBLIC = [
     pgmgraph,
-    pgmgraph.errors,
+    pgmgraph.config,
     pgmgraph.datasets,
+    pgmgraph.errors,
     pgmgraph.plotting,
+    pgmgraph.report,
+    pgmgraph.trackers,
     pgmgraph_modules.gmm,
     pgmgraph_modules.transforms,
     pgmgraph_modules.svi,

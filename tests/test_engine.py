@@ -112,3 +112,18 @@ def test_data_of_the_graph_are_left_as_they_are() -> None:
     result = fit(graph, {"data": torch.randn(30, 2)})
     assert len(result.beliefs["gmm.c"]) == 30
     assert len(graph.observations["data"]) == 20
+
+
+def test_rows_are_laid_on_empty_wires() -> None:
+    graph = chain()
+    fit(graph)
+    running = engine(graph)
+    running.send("noisy")
+    whole = running.mail.beliefs["noisy.z"]
+    running.take(slice(3, 5))
+    assert not running.mail.beliefs
+    running.send("noisy", block=1)
+    part = running.mail.beliefs["noisy.z"]
+    assert isinstance(whole, Gaussian)
+    assert isinstance(part, Gaussian)
+    assert torch.equal(part.mean, whole.mean[3:5])

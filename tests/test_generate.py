@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import PolynomialFeatures
 
 from pgmgraph import Gaussian, ModelGraph, Observation, fit, generate, infer
-from pgmgraph.errors import CycleError, DataError, NotFittedError, UnknownNameError
+from pgmgraph.errors import CapabilityError, CycleError, DataError, NotFittedError, UnknownNameError
 from pgmgraph_modules.gmm import GMM
+from pgmgraph_modules.transforms import SklearnTransform
 from pgmgraph_modules.vae import VAE
 from tests.refusals import refused
 from tests.toys import Centre, Noisy, Relay, Weights, blobs, intensities, observed
@@ -180,3 +183,122 @@ def test_a_cycle_has_no_way_down() -> None:
     graph.connect(second.z, first.x)
     with refused(CycleError, "first -> second -> first"):
         generate(graph)
+
+
+# What follows from known values
+
+
+def transformed(transformer: object, columns: int) -> tuple[ModelGraph, SklearnTransform]:
+    data, low = Observation(blobs(60, d=3)[0]), SklearnTransform(transformer, dimensions=columns)  # type: ignore[arg-type]
+    graph = ModelGraph(data=data, low=low, gmm=(gmm := GMM(3, starts=2)))
+    graph.connect(data.value, low.x)
+    graph.connect(low.y, gmm.x)
+    fit(graph, rounds=2)
+    return graph, low
+
+
+def test_what_a_transform_makes_of_clamped_data_is_computed_and_not_drawn() -> None:
+    graph, low = transformed(PCA(n_components=2), 2)
+    rows = graph.observations["data"].point.value[:4]
+    drawn = generate(graph, {"data": rows}, n=4)
+    assert torch.equal(drawn["low.y"], torch.from_numpy(low.fitted.transform(rows.numpy())))
+    found = infer(graph)["gmm.c"].probs[:4]  # type: ignore[attr-defined]
+    assert torch.equal(drawn["gmm.c"], found.argmax(1))
+
+
+def test_a_module_that_cannot_sample_is_not_asked_where_all_around_it_is_known() -> None:
+    graph, _ = transformed(PolynomialFeatures(degree=1), 4)
+    rows = graph.observations["data"].point.value[:4]
+    assert generate(graph, {"data": rows}, n=4)["gmm.c"].shape == (4,)
+    with refused(CapabilityError, "PolynomialFeatures of low", "inverse_transform"):
+        generate(graph, {"gmm.c": 1}, n=4)
+
+
+def test_clamped_data_are_checked_as_data_are(images: ModelGraph) -> None:
+    with refused(DataError, "within [0, 1] at vae.x", "from 200 to 200", "pixels"):
+        generate(images, {"pixels": torch.full((8,), 200.0)}, n=2)
+    with refused(DataError, "finite values for 'pixels'", "NaN"):
+        generate(images, {"pixels": torch.full((8,), torch.nan)}, n=2)
+
+
+def test_one_of_several_observations_may_be_clamped() -> None:
+    sound, image = observed(n=10), observed(n=10, seed=1)
+    graph = ModelGraph(sound=sound, image=image, low=(low := Noisy()), high=(high := Noisy()))
+    graph.connect(sound.value, low.y)
+    graph.connect(image.value, high.y)
+    fit(graph)
+    drawn = generate(graph, {"sound": torch.ones(2)}, n=4)
+    assert (drawn["sound"] == 1).all()
+    assert drawn["image"].std() > 0
+
+
+# Temperature
+
+
+@pytest.fixture(scope="module")
+def unequal() -> ModelGraph:
+    """Three clusters, of 60, 30 and 10 of a hundred items."""
+    values, labels = blobs(300, d=2)
+    kept = torch.cat([(labels == k).nonzero().flatten()[:size] for k, size in enumerate((60, 30, 10))])
+    graph = ModelGraph(data=(data := Observation(values[kept])), gmm=(gmm := GMM(3, starts=4)))
+    graph.connect(data.value, gmm.x)
+    fit(graph, rounds=5)
+    return graph
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_frequencies_and_covariances_are_those_of_the_temperature(unequal, temperature):
+    gmm, n = unequal.modules["gmm"], 20_000
+    drawn = generate(unequal, n=n, temperature=temperature)
+    shares = gmm.weights ** (1 / temperature) / (gmm.weights ** (1 / temperature)).sum()
+    frequencies = torch.bincount(drawn["gmm.c"], minlength=3) / n
+    torch.testing.assert_close(frequencies.double(), shares, rtol=0, atol=5 * 0.5 / n**0.5)
+    for k in range(3):
+        rows = generate(unequal, {"gmm.c": k}, n=n, temperature=temperature)["data"]
+        q = gmm.posterior.components
+        freedom = (q.nu[k] + 1) / temperature - 2
+        covariance = (1 + q.beta[k]) / q.beta[k] * q.inverse_scale[k, 0] / (freedom - 2)
+        torch.testing.assert_close(torch.cov(rows.T), covariance, rtol=0.2, atol=0.1 * float(covariance.trace()))
+
+
+def test_at_temperature_zero_the_mode_is_drawn(unequal):
+    gmm = unequal.modules["gmm"]
+    drawn = generate(unequal, n=3, temperature=0)
+    assert (drawn["gmm.c"] == gmm.weights.argmax()).all()
+    torch.testing.assert_close(drawn["data"], gmm.means[drawn["gmm.c"]])
+
+
+def test_a_network_draws_its_latents_at_the_temperature() -> None:
+    graph = ModelGraph(pixels=(data := Observation(intensities(40))), vae=(vae := VAE(2, hidden=(4,), batch_size=16)))
+    graph.connect(data.value, vae.x)
+    fit(graph)
+    z = generate(graph, n=20_000, temperature=0.25)["vae.z"]
+    torch.testing.assert_close(torch.cov(z.T), 0.25 * torch.eye(2), rtol=0, atol=5 * 0.25 * (2 / 20_000) ** 0.5)
+
+
+def test_what_is_believed_of_clamped_data_is_drawn_at_the_temperature(images: ModelGraph) -> None:
+    image = images.observations["pixels"].point.value[7]
+    belief = infer(images, {"pixels": image[None]})["vae.z"]
+    assert isinstance(belief, Gaussian)
+    drawn = generate(images, {"pixels": image}, n=20_000, temperature=4.0)["vae.z"]
+    torch.testing.assert_close(drawn.var(0), 4 * belief.variance[0], rtol=0.06, atol=0)
+    assert torch.equal(generate(images, {"pixels": image}, temperature=0)["vae.z"], belief.mean)
+
+
+def test_temperatures_that_nothing_is_drawn_at(unequal, images: ModelGraph) -> None:
+    for temperature in (-0.5, float("nan"), float("inf")):
+        with refused(DataError, "temperature of 0 or more", str(temperature)):
+            generate(images, temperature=temperature)
+    smallest = int(unequal.modules["gmm"].weights.argmin())
+    with refused(DataError, "temperature below", "gmm", "got 1000"):
+        generate(unequal, {"gmm.c": smallest}, temperature=1000.0)
+
+
+def test_a_module_that_knows_no_temperature_is_named() -> None:
+    graph = ModelGraph(data=(data := observed()), noisy=(noisy := Noisy()))
+    graph.connect(data.value, noisy.y)
+    fit(graph)
+    with refused(CapabilityError, "noisy (Noisy)", "draw at a temperature", "temperature=1.0"):
+        generate(graph, temperature=0.5)
+    known = {"data": torch.zeros(2), "noisy.z": torch.zeros(2)}
+    assert (generate(graph, known, temperature=0.5)["data"] == 0).all()

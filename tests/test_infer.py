@@ -228,6 +228,7 @@ def test_a_module_that_sends_draws_has_noise_of_its_own_in_every_block() -> None
     for block in infer_blocks(graph, {"pixels": intensities(40)[:1].expand(8, -1)}, batch_size=4):
         belief = block["vae.z"]
         assert isinstance(belief, Gaussian)
+        assert isinstance(sink.seen, Gaussian)
         noise.append(sink.seen.mean - belief.mean)
     assert not torch.isclose(noise[0], noise[1]).any()
 

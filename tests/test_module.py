@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from pgmgraph import (
@@ -20,7 +22,7 @@ from pgmgraph import (
     infer,
 )
 from pgmgraph.errors import CapabilityError, DefinitionError
-from pgmgraph.module import has, learns, method
+from pgmgraph.module import check_temperature, has, learns, method
 from tests.refusals import refused
 from tests.toys import Centre, Noisy, Sink, Walk, observed
 
@@ -152,6 +154,44 @@ def test_what_a_module_lacks_is_refused_by_name():
         infer(graph, predict=["data"])
     with refused(CapabilityError, "reader (Sink)", "'sample'"):
         generate(graph)
+
+
+def test_sample_may_take_a_temperature_and_nothing_else():
+    class Tempered(Sending):
+        def sample(self, n, z, temperature=1.0):
+            return {}
+
+    class Sensor(Module):
+        """A port of this name is a port."""
+
+        temperature = Out(Gaussian)
+
+        def event_shapes(self):
+            return {"temperature": (1,)}
+
+        def send(self, temperature):
+            raise NotImplementedError
+
+        def sample(self, n, temperature):
+            return {}
+
+    check_temperature(ready := Tempered())
+    ready.context = Context("ready", {}, frozenset(), frozenset(), torch.device("cpu"), torch.float32, 0)
+    sensor = Sensor()
+    sensor.context = replace(ready.context, name="sensor")
+    with refused(CapabilityError, "sensor (Sensor)", "takes none", "temperature=1"):
+        check_temperature(sensor)
+    with refused(DefinitionError, "Heated.sample", "got (n, z, heat)"):
+
+        class Heated(Sending):
+            def sample(self, n, z, heat=1.0):
+                return {}
+
+    with refused(DefinitionError, "HeatedElsewhere.elbo", "got (x, z, temperature)"):
+
+        class HeatedElsewhere(Sending):
+            def elbo(self, x, z, temperature=1.0):
+                return {}
 
 
 def test_the_context_tells_a_module_its_place() -> None:

@@ -282,3 +282,12 @@ def test_different_plates_may_differ_in_size() -> None:
     graph.connect(other.value, second.x)
     checked = graph.check()
     assert dict(checked.plates) == {"first": "words", "second": "items"}
+
+
+def test_a_part_is_looked_at_where_it_lies() -> None:
+    values = torch.arange(12.0).reshape(6, 2)
+    whole = Observation(values, plate="rooms", missing=torch.arange(6) == 3, scale=0.5)
+    part = whole.part(slice(2, 5))
+    assert part.point.value.data_ptr() == values[2:].data_ptr()
+    assert part.point.missing_rows().tolist() == [False, True, False]
+    assert (len(part), part.plate, part.point.scale, part.value_range) == (3, "rooms", 0.5, whole.value_range)

@@ -151,3 +151,8 @@ def test_statistics_of_minibatches_add_up_to_those_of_the_plate(n, size, seed):
 
     torch.testing.assert_close(total(Centre(), "x", q, size), total(Centre(), "x", q, None))
     torch.testing.assert_close(total(noisy, "y", Point(y), size), total(noisy, "y", Point(y), None))
+
+
+def test_the_placeholder_is_the_first_item_missing_or_not() -> None:
+    assert rows_of(plate(5, torch.ones(5, dtype=torch.bool)).placeholder()) == [0]
+    assert rows_of(plate(5, torch.arange(5) == 3).placeholder()) == [0]

@@ -5,7 +5,14 @@ import types
 
 import pytest
 
-PACKAGES = ["pgmgraph", "pgmgraph.datasets", "pgmgraph.plotting"]
+PACKAGES = [
+    "pgmgraph",
+    "pgmgraph.config",
+    "pgmgraph.datasets",
+    "pgmgraph.plotting",
+    "pgmgraph.report",
+    "pgmgraph.trackers",
+]
 
 
 def isort_style(name: str) -> tuple[int, str]:

@@ -345,6 +345,10 @@ def test_an_altered_configuration_is_refused(tmp_path):
     fit(vae_mixture(), rounds=1, run_dir=tmp_path)
     config = (tmp_path / "run.yaml").read_text()
     (tmp_path / "run.yaml").write_text(config.replace("hidden: [4]", "hidden: [5]"))
+    with refused(RunError, "run.yaml", "by its hash"):
+        Run(tmp_path)
+    fit(vae_mixture(), seed=1, rounds=1, run_dir=tmp_path / "other")
+    (tmp_path / "run.yaml").write_text((tmp_path / "other" / "run.yaml").read_text())
     with refused(CheckpointError, "run.yaml", "another configuration"):
         Run(tmp_path).graph()
     (tmp_path / "run.yaml").write_text(config)

@@ -7,7 +7,6 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,43 +14,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, Strict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from pgmgraph.config.plain import Plain
 from pgmgraph.config.problems import shown
-from pgmgraph.config.writing import written
 from pgmgraph.errors import ConfigError, suggestion
 from pgmgraph.module import Module
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An argument that a module is made from.
-
-    Attributes:
-        name: its name.
-        annotation: its type, as the source has it; empty where it states none.
-        required: whether it must be given.
-        default: its value where it is not given, as plain values; None where it is required.
-    """
-
-    name: str
-    annotation: str
-    required: bool
-    default: Plain
-
-
-def parameters(module: type[Module]) -> list[Parameter]:
-    """What a class of modules is made from, in the order of its constructor.
-
-    Example:
-        >>> parameters(load("gmm"))[0]
-        Parameter(name='components', annotation='int', required=True, default=None)
-    """
-    return [
-        Parameter(name, _source(parameter.annotation), required(parameter), _default(parameter))
-        for name, parameter in (signature_of(module) or inspect.Signature()).parameters.items()
-    ]
 
 
 def signature_of(target: Callable[..., object]) -> inspect.Signature | None:
@@ -102,9 +69,15 @@ def conform(value: object, hint: object) -> object:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        choices = [choice for choice in get_args(hint) if isinstance(choice, str)]
-        near = suggestion(value, choices) if isinstance(value, str) else ""
+        near = suggestion(value, _choices(hint)) if isinstance(value, str) else ""
         raise ConfigError(f"Expected {_in_words(hint)}; got {shown(value)}.{near}") from error
+
+
+def _choices(hint: object) -> list[str]:
+    """The texts that a hint allows by name."""
+    if get_origin(hint) is Literal:
+        return [choice for choice in get_args(hint) if isinstance(choice, str)]
+    return [choice for inner in get_args(hint) for choice in _choices(inner)]
 
 
 def _no_bool(value: object) -> object:
@@ -193,13 +166,3 @@ def _in_words(hint: object) -> str:
     if origin in _CONTAINERS and issubclass(_CONTAINERS[origin], collections.abc.Sequence) and inner:
         return f"a list of {_PLURAL.get(inner[0], f'({_in_words(inner[0])})')}"
     return getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
-
-
-def _source(annotation: object) -> str:
-    if annotation is inspect.Parameter.empty:
-        return ""
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-
-
-def _default(parameter: inspect.Parameter) -> Plain:
-    return None if parameter.default is inspect.Parameter.empty else written(parameter.default)

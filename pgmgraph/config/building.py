@@ -44,6 +44,7 @@ class Builder:
         self._data = data
         # Classes of all nodes that are named, so that wires to one that cannot be made are looked at all the same.
         self._kinds: dict[str, type[Node] | None] = {}
+        self._nodes: dict[str, Node] = {}
 
     def graph(self, config: Mapping[str, Plain]) -> ModelGraph:
         """The graph, as far as it can be built."""
@@ -61,7 +62,7 @@ class Builder:
                 near = suggestion(name, observations)
                 self._problems.add("data", f"No observation is named {name!r}.{near} There are: {known}.")
         for name, entry in self._section(config, "modules").items():
-            self._kinds[name] = None
+            self._kinds.setdefault(name, None)
             self._add(graph, name, self._module(name, entry, f"modules.{name}"), f"modules.{name}")
         if "modules" not in config:
             self._problems.add("modules", "Expected at least one module; got none, as {gmm: {module: gmm, ...}}.")
@@ -83,6 +84,7 @@ class Builder:
         if node is not None:
             with self._problems.noted(path):
                 graph.add(name, node)
+                self._nodes[name] = node
 
     def _observation(self, name: str, entry: Plain, path: str) -> Observation | None:
         entry = {} if entry is None else entry
@@ -116,7 +118,7 @@ class Builder:
         kind = self._kind(entry["module"], joined(path, "module"))
         if kind is None:
             return None
-        self._kinds[name] = kind
+        self._kinds[name] = self._kinds[name] or kind
         arguments = {key: value for key, value in entry.items() if key != "module"}
         with seeded(seed_of(self._seed, name, "__init__", 0), torch.device("cpu")):
             made = self._maker.call(kind, kind.__name__, arguments, path)
@@ -159,15 +161,15 @@ class Builder:
         into: InPort | None = None
         out: OutPort | None = None
         with self._problems.noted(path):
-            into = self._into(graph, target)
+            into = self._into(target)
         with self._problems.noted(path):
-            out = self._out(graph, source) if isinstance(source, str) else None
+            out = self._out(source) if isinstance(source, str) else None
         if into is None or out is None or wrong or not isinstance(backward, bool):
             return
         with self._problems.noted(path):
             graph.connect(out, into, via=via if isinstance(via, str) else None, backward=backward)
 
-    def _into(self, graph: ModelGraph, target: str) -> InPort | None:
+    def _into(self, target: str) -> InPort | None:
         """The In port of a name; None where its module could not be made, which is known already.
 
         Raises:
@@ -187,9 +189,9 @@ class Builder:
         if isinstance(declaration, Ins) != bool(dot and key):
             form = f"{name}.{port}" + (".key, one of a family" if isinstance(declaration, Ins) else "")
             raise ConfigError(f"Expected {form}; got {target!r}.")
-        return InPort(graph[name], declaration, key or None) if name in self._there(graph) else None
+        return InPort(self._nodes[name], declaration, key or None) if name in self._nodes else None
 
-    def _out(self, graph: ModelGraph, source: str) -> OutPort | None:
+    def _out(self, source: str) -> OutPort | None:
         """The Out port of a name, `vae.z` or `pixels`; otherwise as `_into`."""
         name, _, port = source.partition(".")
         kind = self._named(name)
@@ -203,7 +205,7 @@ class Builder:
             raise ConfigError(
                 f"No Out port {source!r}.{suggestion(source, names)} Out ports of {name}: {', '.join(names) or 'none'}."
             )
-        return OutPort(graph[name], declaration) if name in self._there(graph) else None
+        return OutPort(self._nodes[name], declaration) if name in self._nodes else None
 
     def _named(self, name: str) -> type[Node] | None:
         if name not in self._kinds:
@@ -212,10 +214,6 @@ class Builder:
                 f"There are: {', '.join(self._kinds) or 'none'}."
             )
         return self._kinds[name]
-
-    @staticmethod
-    def _there(graph: ModelGraph) -> Mapping[str, Node]:
-        return {**graph.observations, **graph.modules}
 
 
 def _observation(

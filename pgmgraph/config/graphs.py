@@ -16,7 +16,7 @@ from pgmgraph.config.plain import Plain, as_config
 from pgmgraph.config.problems import Problems, foreign, shown
 from pgmgraph.config.targets import registered_name, resolve, searched, target_of
 from pgmgraph.config.text import read_config
-from pgmgraph.config.writing import written
+from pgmgraph.config.writing import written_arguments
 from pgmgraph.errors import ConfigError, suggestion
 from pgmgraph.graph import ModelGraph
 from pgmgraph.module import Module
@@ -142,21 +142,17 @@ def _module(module: Module) -> dict[str, Plain]:
     if module.recipe is not None:
         return copy.deepcopy(as_config(module.recipe))
     kind = type(module)
-    name = registered_name(kind) or target_of(kind) or written_class(kind)
+    # A class that nothing can import, such as one inside a function, has a name that `from_config` refuses.
+    name = registered_name(kind) or target_of(kind) or f"{kind.__module__}:{kind.__qualname__}"
     known = (signature_of(kind) or inspect.Signature()).parameters
-    arguments: dict[str, Plain] = {"module": name}
+    arguments: dict[str, object] = {}
     for argument, value in module.arguments.items():
         parameter = known.get(argument)
         if parameter is not None and parameter.kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, Mapping):
-            arguments.update({key: written(one) for key, one in value.items()})
+            arguments.update(value)
         else:
-            arguments[argument] = written(value)
-    return arguments
-
-
-def written_class(kind: type[Module]) -> str:
-    """A class that nothing can import, such as one inside a function; `from_config` refuses the name."""
-    return f"{kind.__module__}:{kind.__qualname__}"
+            arguments[argument] = value
+    return {"module": name, **written_arguments(kind, arguments)}
 
 
 def _wire(graph: ModelGraph, wire: Wire) -> Plain:

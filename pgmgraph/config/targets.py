@@ -19,6 +19,7 @@ from pgmgraph.errors import ConfigError, suggestion
 from pgmgraph.module import Module
 
 _FILE = "pgmgraph_file_"
+_LONGEST = 1_000
 
 
 @contextmanager
@@ -43,11 +44,11 @@ def resolve(target: str, folders: Sequence[Path] = ()) -> object:
         ConfigError: the target is malformed, cannot be imported, or holds no such name.
     """
     place, _, name = target.rpartition(":")
-    dotted = place.removesuffix(".py") if place.endswith(".py") else place
-    if not place or not all(part.isidentifier() for part in name.split(".")) or "\0" in dotted:
+    names = name.split(".")
+    if not place or not all(part.isidentifier() for part in names) or "\0" in place or len(target) > _LONGEST:
         raise ConfigError(f"Expected 'package.module:name' or 'file.py:name'; got {shown(target)}.")
     found: object = _from_file(place, folders) if place.endswith(".py") else _module(place)
-    for part in name.split("."):
+    for part in names:
         with foreign(f"Looking for {part!r} in {place}"):
             if not hasattr(found, part):
                 near = suggestion(part, [known for known in dir(found) if not known.startswith("_")])
@@ -107,8 +108,9 @@ def _module(name: str) -> ModuleType:
 
 def _from_file(place: str, folders: Sequence[Path]) -> ModuleType:
     """The module of a file, run once a process."""
-    candidates = [(folder / place).resolve() for folder in (*folders, Path())]
-    path = next((one for one in candidates if one.is_file()), None)
+    with foreign(f"Looking for {place}"):
+        candidates = [(folder / place).resolve() for folder in (*folders, Path())]
+        path = next((one for one in candidates if one.is_file()), None)
     if path is None:
         raise ConfigError(f"No file {' or '.join(str(one) for one in dict.fromkeys(candidates))}.")
     script = getattr(sys.modules.get("__main__"), "__file__", None)

@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pgmgraph.config.arguments import conform, hints_of
 from pgmgraph.config.plain import Plain
 from pgmgraph.config.problems import shown
 from pgmgraph.config.targets import target_of
+from pgmgraph.errors import ConfigError
 
 CALL, PARTIAL, IMPORT, OBJECT = FORMS = ("call", "partial", "import", "object")
 """The keys of mappings that stand for objects: what a target returns, what it will, the target, and none at all."""
@@ -55,6 +57,21 @@ def written(value: object) -> Plain:
             return _array(value)
         case _:
             return _named(value)
+
+
+def written_arguments(target: Callable[..., object], arguments: Mapping[str, object]) -> dict[str, Plain]:
+    """The arguments of a call as plain values, in the types that it asks for: 1 as 1.0 where that is a float."""
+    hints = hints_of(target)
+    return {name: written(_normal(value, hints.get(name))) for name, value in arguments.items()}
+
+
+def _normal(value: object, hint: object) -> object:
+    if hint is None:
+        return value
+    try:
+        return conform(value, hint)
+    except ConfigError:  # more than its annotation says: an array for a list, say
+        return value
 
 
 def _object(value: object) -> Plain:
@@ -100,7 +117,7 @@ def _called(
     target = target_of(source)
     if target is None or bare or any(name in FORMS for name in arguments):
         return _object(value)
-    return {form: target, **{name: written(argument) for name, argument in arguments.items()}}
+    return {form: target, **written_arguments(source, arguments)}
 
 
 def _fields(value: object) -> dict[str, object]:

@@ -14,7 +14,7 @@ from pgmgraph.datasets.idx import DTYPES, open_idx
 from pgmgraph.datasets.image_folder import read_folder_names, read_images
 from pgmgraph.datasets.npy import NPY_MAGIC, ZIP_MAGICS, open_npy, read_npz
 from pgmgraph.datasets.parquet import PARQUET_MAGIC, read_parquet, read_parquet_column
-from pgmgraph.datasets.text_table import read_text_column, read_text_table
+from pgmgraph.datasets.text_table import number_in, read_text_column, read_text_table
 from pgmgraph.errors import DataFileError
 
 KINDS = "a numpy file (.npy, .npz), IDX, a table (CSV, TSV, Parquet) or a folder of images"
@@ -28,8 +28,8 @@ MAGICS = {"npy": (NPY_MAGIC,), "npz": ZIP_MAGICS, "parquet": (PARQUET_MAGIC,)}
 CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f")
 IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
-# 18 digits are within 64 bits; some programs write 3.0 for 3.
-INTEGER = re.compile(r"[+-]?[0-9]{1,18}|[+-]?[0-9]{1,15}\.0*")
+# 18 digits are within 64 bits, and beyond the integers that a real holds exactly.
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 def read_values(source: str | Path) -> npt.NDArray[np.generic]:
@@ -170,10 +170,11 @@ def _array(kind: str, path: Path, part: str | None) -> npt.NDArray[np.generic]:
 
 
 def _from_text(words: list[str]) -> npt.NDArray[np.generic]:
-    """Integers where all words are, else the words."""
+    """Numbers where all words are, else the words."""
     if all(INTEGER.fullmatch(word) for word in words):
-        return np.array([int(float(word)) if "." in word else int(word) for word in words], dtype=np.int64)
-    return np.array(words, dtype=np.str_)
+        return np.array([int(word) for word in words], dtype=np.int64)
+    numbers = [number_in(word) for word in words]
+    return np.array(words if None in numbers else numbers)
 
 
 def _integers(labels: npt.NDArray[np.generic], source: str | Path, path: Path) -> npt.NDArray[np.int64]:

@@ -99,6 +99,12 @@ def _chosen(archive: zipfile.ZipFile, member: str | None, path: Path) -> zipfile
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> npt.NDArray[np.generic]:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataFileError(
+            f"Expected {info.filename} in {path} stored or deflated, as numpy does it; got another compression. "
+            f"Write it by numpy.savez again.",
+            path,
+        )
     with archive.open(info) as file:
         shape, fortran, dtype = _header(cast(BinaryIO, file), path, f"{path}#{info.filename}")
         at_most = min(info.file_size, DEFLATE_RATIO * path.stat().st_size)

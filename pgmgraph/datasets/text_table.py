@@ -144,12 +144,12 @@ def _text(path: Path) -> Iterator[io.TextIOWrapper]:
         ) from error
 
 
-def _split(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
+def _split(lines: Iterable[str], delimiter: str, *, strict: bool = True) -> Iterator[Row]:
     """The rows that are not blank."""
     if delimiter == " ":
         yield from ((number, cells) for number, line in enumerate(lines, 1) if (cells := line.split()))
         return
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
     yield from ((reader.line_num, row) for row in reader if row)
 
 
@@ -160,27 +160,37 @@ def _layout(path: Path) -> Layout:
     if not heads:
         raise DataFileError(f"Expected a table in {path}; got no line that is not blank. Check the path.", path)
     lines = [line for _, line in heads]
-    splits = {delimiter: [row for _, row in _split(lines, delimiter)] for delimiter in DELIMITERS}
+    splits = {delimiter: [row for _, row in _split(lines, delimiter, strict=False)] for delimiter in DELIMITERS}
     able = [delimiter for delimiter, rows in splits.items() if len(rows[0]) > 1]
     even = [delimiter for delimiter in able if len(splits[delimiter][0]) == len(splits[delimiter][-1])]
     delimiter = (even or [delimiter for delimiter in able if delimiter != " "] or [","])[0]
     rows = splits[delimiter]
     first = [cell.strip() for cell in rows[0]]
-    header, doubtful = _header(first, [cell.strip() for cell in rows[1]] if len(rows) > 1 else [])
+    second = [cell.strip() for cell in rows[1]] if len(rows) > 1 else []
+    header, doubtful = _header(first, second, heads[0][0], path)
     return Layout(delimiter, len(first), tuple(first) if header else None, doubtful, heads[0][0])
 
 
-def _header(first: list[str], second: list[str]) -> tuple[bool, bool]:
+def _header(first: list[str], second: list[str], line: int, path: Path) -> tuple[bool, bool]:
     """Whether the first line is a header, and whether that is in doubt."""
-    words = [_number(cell) is None for cell in first]
+    words = [number_in(cell) is None for cell in first]
     if not any(words):
-        # What pandas writes above columns that have no names.
-        return len(first) > 2 and first == [str(place) for place in range(len(first))], False
-    above_numbers = any(word and _number(below) is not None for word, below in zip(words, second, strict=False))
-    if above_numbers:
-        return True, False
-    only_words = all(word or cell in MISSING for word, cell in zip(words, first, strict=True))
-    return only_words, only_words
+        # What pandas writes above columns that have no names, and above its index.
+        places = [str(place) for place in range(len(first))]
+        return len(first) > 2 and first in (places, ["", *places[:-1]]), False
+    above = [cell for cell, word, below in zip(first, words, second, strict=False) if word and _is_number(below)]
+    beside = [cell for cell in first if _is_number(cell)]
+    if above and (beside or not any(character.isalpha() for cell in first for character in cell)):
+        raise DataFileError(
+            f"Expected names or values in line {line} of {path}; got {above[0][:40]!r} above numbers"
+            f"{f' and beside {beside[0]!r}' if beside else ''}. Name every column, or mend the value.",
+            path,
+        )
+    return not beside, not beside and not above
+
+
+def _is_number(cell: str) -> bool:
+    return cell not in MISSING and number_in(cell) is not None
 
 
 def _rows(text: io.TextIOWrapper, layout: Layout, path: Path) -> Iterator[Row]:
@@ -209,7 +219,7 @@ def _numbers(piece: list[Row], places: list[int], layout: Layout, path: Path) ->
             pass  # an empty cell, or a mistake, which the way below names
     values = np.empty(len(cells))
     for index, cell in enumerate(cells):
-        number = _number(cell)
+        number = number_in(cell)
         if number is None:
             line, place = piece[index // len(places)][0], places[index % len(places)]
             raise DataFileError(
@@ -221,7 +231,7 @@ def _numbers(piece: list[Row], places: list[int], layout: Layout, path: Path) ->
     return values.reshape(len(piece), len(places))
 
 
-def _number(cell: str) -> float | None:
+def number_in(cell: str) -> float | None:
     """What a cell says, NaN where it says nothing, None where it is a word."""
     cell = cell.strip()
     if cell in MISSING:

@@ -20,10 +20,11 @@ class SerialExecutor:
 
     def __init__(self) -> None:
         self._modules: Mapping[str, Module] = {}
+        self._watcher: ProgressWatcher = lambda module, done, total, values: None
 
     def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
         """See `Executor.setup`."""
-        self._modules = modules
+        self._modules, self._watcher = modules, watcher
         for name, context in contexts.items():
             module = modules[name]
             try:
@@ -36,11 +37,12 @@ class SerialExecutor:
                 raise DefinitionError(
                     f"{type(module).__name__}.setup does not call super().setup(context). Call it first.", type(module)
                 )
-        for name, module in modules.items():
-            module.context.progress = partial(watcher, name)
 
     def update(self, calls: Sequence[Call]) -> list[Updated]:
         """See `Executor.update`."""
+        # Told anew each time: whoever infers or generates while learning goes on sets up the same modules.
+        for call in calls:
+            self._modules[call.module].context.progress = partial(self._watcher, call.module)
         return [worker.update(self._modules[call.module], call) for call in calls]
 
     def save(self, names: Sequence[str]) -> dict[str, ModuleState]:

@@ -48,7 +48,9 @@ class Categorical(Belief):
         """See `Belief.draw`; indices, (N,) int64."""
         if temperature == 0:
             return self.most_probable()
-        drawn: Tensor = TorchCategorical(logits=self.probs.log() / temperature, validate_args=False).sample()
+        # Of the ratios to the most probable, so that dividing leaves that one finite.
+        log_ratios = (self.probs / self.probs.amax(-1, keepdim=True)).log()
+        drawn: Tensor = TorchCategorical(logits=log_ratios / temperature, validate_args=False).sample()
         return drawn
 
     def entropy(self) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pgmgraph.report.account import History
 from pgmgraph.report.page import Figure, Page, Section, write_page
 from pgmgraph.report.sections import curves, final_table, last, quantities
-from pgmgraph.report.story import History
 from pgmgraph.report.wording import counted, number
 
 

@@ -32,28 +32,28 @@ def write_report(story: Story, path: str | Path) -> Path:
 
 def report_page(story: Story) -> Page:
     """The report of a run as a page."""
-    record = story.record
+    account = story.account
     parts = [
         sections.model(story),
-        sections.learning(record),
+        sections.learning(account),
         spaces.latent_space(story),
         spaces.images(story),
         spaces.clusters(story),
-        sections.terms(record),
-        sections.time(record),
-        sections.warned(record),
-        sections.environment(record),
+        sections.terms(account),
+        sections.time(account),
+        sections.warned(account),
+        sections.environment(account),
     ]
     modules = len(story.wiring.nodes) - len(story.observations)
     subtitle = f"{counted(modules, 'module')}, {counted(len(story.observations), 'observation')}, " + counted(
         len(story.wiring.wires), "wire"
     )
-    return Page(record.title, subtitle, sections.summary(story), parts, left_out(story, parts))
+    return Page(account.title, subtitle, sections.summary(story), parts, left_out(story, parts))
 
 
 def left_out(story: Story, parts: Sequence[Section]) -> list[tuple[str, str]]:
     """What a reader might look for in vain, and why it is not there."""
-    record = story.record
+    account = story.account
     reasons = {
         "learning": "No round is on record.",
         "latent-space": "Nothing is believed about a real vector: no variable has a Gaussian belief.",
@@ -66,9 +66,9 @@ def left_out(story: Story, parts: Sequence[Section]) -> list[tuple[str, str]]:
         "environment": "They are not on record.",
     }
     absent = [(part.heading, reasons[part.name]) for part in parts if not part.blocks]
-    if not record.configuration.strip():
+    if not account.configuration.strip():
         absent.append(("Configuration", "It is not on record."))
-    if record.rounds and last(record.history.get("F", ())) is None:
+    if account.rounds and last(account.history.get("F", ())) is None:
         absent.append(("F", "It is not known: a module has no terms of it, or it was not computed."))
     if story.partitions and story.labels is None:
         absent.append(("Agreement with labels", "No labels were given."))

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pgmgraph.plotting import curves_figure, data_uri, graph_figure
+from pgmgraph.report.account import Account, History
 from pgmgraph.report.page import Bars, Block, Figure, Listing, Paragraph, Picture, Pictures, Section, Table
-from pgmgraph.report.story import History, Record, Story
+from pgmgraph.report.story import Story
 from pgmgraph.report.wording import UNKNOWN, duration, number, percent
 
 TABLE_ROUNDS = 12
@@ -18,12 +19,12 @@ MAIN_SCORES = 3
 
 def summary(story: Story) -> tuple[Figure, ...]:
     """The main figures of a run."""
-    record = story.record
-    figures = [_last_value(record, name) for name in (*record.scores[:MAIN_SCORES], "F") if name in record.history]
-    if record.rounds:
-        total = sum(value or 0.0 for value in record.history.get("seconds", ()))
-        figures.append(Figure("rounds", f"{record.rounds:,}", record.status))
-        figures.append(Figure("time", duration(total), f"{duration(total / record.rounds)} a round"))
+    account = story.account
+    figures = [_last_value(account, name) for name in (*account.scores[:MAIN_SCORES], "F") if name in account.history]
+    if account.rounds:
+        total = sum(value or 0.0 for value in account.history.get("seconds", ()))
+        figures.append(Figure("rounds", f"{account.rounds:,}", account.status))
+        figures.append(Figure("time", duration(total), f"{duration(total / account.rounds)} a round"))
     for plate, size in story.items.items():
         figures.append(Figure(plate, f"{size:,}", ""))
     for partition in story.partitions:
@@ -33,13 +34,13 @@ def summary(story: Story) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _last_value(record: Record, column: str) -> Figure:
+def _last_value(account: Account, column: str) -> Figure:
     beside = [
         f"{name}: {number(last(history.get(column, ())))}"
-        for name, history in record.others.items()
+        for name, history in account.others.items()
         if column in history
     ]
-    return Figure(column, number(last(record.history[column])), "; ".join(beside))
+    return Figure(column, number(last(account.history[column])), "; ".join(beside))
 
 
 def last(column: Sequence[float | None]) -> float | None:
@@ -58,19 +59,19 @@ def model(story: Story) -> Section:
         "back down.",
     )
     blocks: list[Block] = [Pictures([picture], width=240)]
-    if story.record.configuration.strip():
-        blocks.append(Listing(story.record.configuration))
+    if story.account.configuration.strip():
+        blocks.append(Listing(story.account.configuration))
     return Section("model", "Model", blocks, beside=True)
 
 
-def learning(record: Record) -> Section:
+def learning(account: Account) -> Section:
     """F and the scores by round, beside those of other runs."""
-    runs = {record.name: record.history, **record.others}
+    runs = {account.name: account.history, **account.others}
     pictures = curves(runs)
     blocks: list[Block] = [pictures] if pictures.pictures else []
-    if record.rounds > 1:
-        blocks.append(_rounds_table(record))
-    if any(record.others.values()):
+    if account.rounds > 1:
+        blocks.append(_rounds_table(account))
+    if any(account.others.values()):
         blocks.append(final_table(runs, "After the last round of each."))
     return Section("learning", "Learning", blocks)
 
@@ -102,13 +103,13 @@ def curves(runs: Mapping[str, History]) -> Pictures:
     return Pictures(pictures)
 
 
-def _rounds_table(record: Record) -> Table:
+def _rounds_table(account: Account) -> Table:
     """About a dozen of the rounds, the first and the last among them."""
-    known = [name for name, column in record.history.items() if last(column) is not None]
+    known = [name for name, column in account.history.items() if last(column) is not None]
     columns = sorted(known, key=lambda name: name == "seconds")
-    chosen = sorted({int(place) for place in np.linspace(0, record.rounds - 1, min(record.rounds, TABLE_ROUNDS))})
-    rows = [[f"{row + 1}", *(_cell(record.history[name], row, name) for name in columns)] for row in chosen]
-    caption = "" if len(chosen) == record.rounds else f"{len(chosen)} of {record.rounds:,} rounds."
+    chosen = sorted({int(place) for place in np.linspace(0, account.rounds - 1, min(account.rounds, TABLE_ROUNDS))})
+    rows = [[f"{row + 1}", *(_cell(account.history[name], row, name) for name in columns)] for row in chosen]
+    caption = "" if len(chosen) == account.rounds else f"{len(chosen)} of {account.rounds:,} rounds."
     return Table(["round", *columns], rows, caption)
 
 
@@ -149,9 +150,9 @@ def final_table(runs: Mapping[str, History], caption: str = "") -> Table:
     return Table([*columns[:-1], "time"], texts, caption)
 
 
-def terms(record: Record) -> Section:
+def terms(account: Account) -> Section:
     """What F is made of."""
-    known = next((entry for entry in reversed(record.trace) if entry.terms), None)
+    known = next((entry for entry in reversed(account.trace) if entry.terms), None)
     if known is None:
         return Section("terms", "Terms of F", [])
     rows = [[module, name, number(value)] for module, values in known.terms.items() for name, value in values.items()]
@@ -162,13 +163,13 @@ def terms(record: Record) -> Section:
     return Section("terms", "Terms of F", [Table(["module", "term", "nats"], rows, caption, words=2)])
 
 
-def time(record: Record) -> Section:
+def time(account: Account) -> Section:
     """How long each module took."""
-    totals = {name: sum(value or 0.0 for value in column) for name, column in record.seconds.items()}
+    totals = {name: sum(value or 0.0 for value in column) for name, column in account.seconds.items()}
     whole = sum(totals.values())
     if not whole:
         return Section("time", "Time", [])
-    all_rounds = sum(value or 0.0 for value in record.history.get("seconds", ()))
+    all_rounds = sum(value or 0.0 for value in account.history.get("seconds", ()))
     shown = dict(totals)
     if all_rounds > whole * 1.001:
         shown["all else"] = all_rounds - whole
@@ -181,26 +182,26 @@ def time(record: Record) -> Section:
         "Updates of the modules; all else is F, scores and what lies between." if "all else" in shown else "",
     )
     blocks: list[Block] = [bars]
-    if record.rounds > 1:
+    if account.rounds > 1:
         picture = Picture(
-            data_uri(curves_figure({"seconds": record.seconds})),
+            data_uri(curves_figure({"seconds": account.seconds})),
             "Seconds by round: " + ", ".join(f"{name} {duration(total)} in all" for name, total in totals.items()),
         )
         blocks.append(Pictures([picture]))
     return Section("time", "Time", blocks, beside=True)
 
 
-def warned(record: Record) -> Section:
+def warned(account: Account) -> Section:
     """What was warned about, each once."""
-    times = Counter(record.warnings)
+    times = Counter(account.warnings)
     if not times:
         return Section("warnings", "Warnings", [Paragraph("Nothing was warned about.")])
     rows = [[f"{count} \N{MULTIPLICATION SIGN}", text] for text, count in times.items()]
     return Section("warnings", "Warnings", [Table(["times", "warning"], rows, words=2)])
 
 
-def environment(record: Record) -> Section:
+def environment(account: Account) -> Section:
     """What it was run with."""
-    rows = [[name, value or UNKNOWN] for name, value in record.environment.items()]
+    rows = [[name, value or UNKNOWN] for name, value in account.environment.items()]
     blocks = [Table(["what", "value"], rows, words=2)] if rows else []
     return Section("environment", "Versions and machine", blocks)

@@ -3,59 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from pgmgraph.errors import DataError
 from pgmgraph.graph import ModelGraph
-from pgmgraph.ledger import Entry
 from pgmgraph.messages import Categorical, Gaussian, Message
 from pgmgraph.observation import Values
 from pgmgraph.plotting import Wiring, wiring
+from pgmgraph.report.account import Account
 from pgmgraph.report.galleries import Gallery, galleries
 from pgmgraph.report.latents import Latent, latent
 from pgmgraph.report.partitions import Labels, Partition, partition
-
-History: TypeAlias = Mapping[str, Sequence[float | None]]
-
-
-@dataclass(frozen=True)
-class Record:
-    """How a run went, in plain values; whatever is not known may be left out.
-
-    Attributes:
-        title: the headline.
-        history: columns by name with one entry a round, as `FitResult.history`.
-        others: histories of other runs by name, such as the control without messages, to be drawn beside.
-        name: what this run is called beside others.
-        trace: a row for each stage, as `FitResult.trace`.
-        seconds: how long each module took, one entry a round.
-        warnings: what was warned about.
-        configuration: the graph and the options, as YAML.
-        environment: versions, seed, machine: what by name.
-        status: how it ended, in a few words.
-    """
-
-    title: str
-    history: History = field(default_factory=dict)
-    others: Mapping[str, History] = field(default_factory=dict)
-    name: str = "this run"
-    trace: Sequence[Entry] = ()
-    seconds: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
-    configuration: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    status: str = ""
-
-    @property
-    def rounds(self) -> int:
-        """How many rounds it ran."""
-        return max((len(column) for column in self.history.values()), default=0)
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """The columns of the history that are scores."""
-        return tuple(name for name in self.history if name not in ("F", "seconds"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +21,7 @@ class Story:
     """All that a report tells; `tell` makes it.
 
     Attributes:
-        record: how it went.
+        account: how it went.
         wiring: of the graph.
         observations: the names of the observations.
         items: how many items each plate has, by name.
@@ -73,7 +31,7 @@ class Story:
         labels: if any were given.
     """
 
-    record: Record
+    account: Account
     wiring: Wiring
     observations: Sequence[str]
     items: Mapping[str, int]
@@ -86,7 +44,7 @@ class Story:
 def tell(
     graph: ModelGraph,
     beliefs: Mapping[str, Message],
-    record: Record,
+    account: Account,
     *,
     labels: Values | None = None,
     label_names: Sequence[str] | None = None,
@@ -101,7 +59,7 @@ def tell(
     Args:
         graph: the graph.
         beliefs: as `FitResult.beliefs`, or from `infer`.
-        record: how the run went.
+        account: how the run went.
         labels: (N,) integers or words, for comparison; they go with every variable that has N items.
         label_names: what integer labels are called.
         image_shapes: (H, W) or (C, H, W) of observations by name, where it cannot be told from the data; None for
@@ -115,9 +73,10 @@ def tell(
         DataError: the labels are no labels, or go with no variable.
     """
     known = None if labels is None else Labels.of(labels, label_names)
-    seen = {name: belief for name, belief in beliefs.items() if not bool(belief.missing_rows().all())}
-    if known is not None and len(known.codes) not in {len(belief) for belief in beliefs.values()}:
-        sizes = ", ".join(f"{name} has {len(belief)} items" for name, belief in beliefs.items())
+    latent_beliefs = {name: belief for name, belief in beliefs.items() if name.split(".")[0] in graph.modules}
+    seen = {name: belief for name, belief in latent_beliefs.items() if not bool(belief.missing_rows().all())}
+    if known is not None and len(known.codes) not in {len(belief) for belief in latent_beliefs.values()}:
+        sizes = ", ".join(f"{name} has {len(belief)} items" for name, belief in latent_beliefs.items())
         raise DataError(f"Expected a label for each item; got {len(known.codes)} labels, and {sizes or 'no beliefs'}.")
     plates = graph.check().plates
 
@@ -142,5 +101,5 @@ def tell(
         for one in partitions
         for gallery in galleries(graph, one, image_shapes or {}, rows=rows, columns=columns, seed=seed)
     ]
-    plate_sizes = {plate(name): len(belief) for name, belief in beliefs.items()}
-    return Story(record, wiring(graph), tuple(graph.observations), plate_sizes, latents, partitions, pictures, known)
+    plate_sizes = {plate(name): len(belief) for name, belief in latent_beliefs.items()}
+    return Story(account, wiring(graph), tuple(graph.observations), plate_sizes, latents, partitions, pictures, known)

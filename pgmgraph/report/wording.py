@@ -30,7 +30,7 @@ def duration(seconds: float | None) -> str:
         return UNKNOWN
     if seconds < 0.01:
         return f"{1000 * seconds:.1f} ms"
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

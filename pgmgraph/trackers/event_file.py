@@ -23,22 +23,21 @@ class EventFile:
 
     Args:
         folder: where it is; made if missing.
-        first_step: whatever other files of the folder hold from this step on is void (a run that was resumed).
+        first_step: whatever older files of the folder hold from this step on is void: a resumed run comes to it again.
 
     Raises:
         OSError: the folder or the file cannot be written.
     """
 
-    def __init__(self, folder: Path, first_step: int = 0) -> None:
+    def __init__(self, folder: Path, first_step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # The reader sorts the files of a folder by name, and takes the number in it for the time.
         name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
         self._path = folder / name
         self._path.touch(exist_ok=False)
         self._write(file_version="brain.Event:2")
-        if first_step:
-            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._write(session_log=start, step=first_step)
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._write(session_log=start, step=first_step)
 
     def numbers(self, row: Row, step: int) -> None:
         """Write numbers by their tags, as float32."""

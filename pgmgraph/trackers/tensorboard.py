@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,14 +90,12 @@ class TensorBoard(Tracker):
 
     def start(self, event: events.FitStarted) -> None:
         """See `Tracker.start`."""
-        from pgmgraph.trackers.event_file import EventFile
-
-        self._file = EventFile(self.folder, event.first_round)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file = None
 
     def write(self, round: int, row: Row) -> None:
         """See `Tracker.write`."""
-        if self._file:
-            self._file.numbers(row, round)
+        self._open(round).numbers(row, round)
 
     def look(self, graph: ModelGraph, beliefs: Mapping[str, Message]) -> None:
         """See `Tracker.look`."""
@@ -112,6 +109,14 @@ class TensorBoard(Tracker):
         if event.reason in ("rounds", "converged"):
             self._show()
         self._unseen = self._file = None
+
+    def _open(self, round: int) -> EventFile:
+        """The event file, made in the first round: of a resumed run the events tell no sooner which one that is."""
+        from pgmgraph.trackers.event_file import EventFile
+
+        if self._file is None:
+            self._file = EventFile(self.folder, round)
+        return self._file
 
     def _show(self) -> None:
         """Write the projector's files and the images of the round that was looked at last, once."""
@@ -139,20 +144,19 @@ class TensorBoard(Tracker):
 
     def _draw(self, round: int, name: str, graph: ModelGraph, belief: Message | None) -> None:
         """For each value of a discrete variable, a row of what `generate` draws below it."""
-        if belief is None or self._file is None:
+        if belief is None:
             return
         if not isinstance(belief, Categorical):
             raise DataError(f"Expected a discrete variable to draw images by; {name} is {type(belief).__name__}.")
         values = torch.arange(belief.event_shape[0]).repeat_interleave(PICTURES_A_VALUE)
-        with _progress_kept(graph):
-            try:
-                drawn = generate(graph, {name: values}, n=len(values))
-            except NotFittedError:
-                return  # a module's first turn comes in a later round
+        try:
+            drawn = generate(graph, {name: values}, n=len(values))
+        except NotFittedError:
+            return  # a module's first turn comes in a later round
         for observation in graph.observations:
             pixels = self._pixels(drawn[observation]) if observation in drawn else None
             if pixels is not None:
-                self._file.picture(f"{name}/{observation}", tiled(pixels, PICTURES_A_VALUE), round)
+                self._open(round).picture(f"{name}/{observation}", tiled(pixels, PICTURES_A_VALUE), round)
 
     def _pixels(self, values: torch.Tensor) -> Pixels | None:
         """The drawn values as images; None where they are of another shape."""
@@ -185,14 +189,3 @@ def _vectors(name: str, belief: Message) -> NDArray[Any]:
             raise DataError(f"Expected a belief to embed {name} by; got {type(belief).__name__}.")
     vectors: NDArray[Any] = tensor.detach().double().cpu().numpy()
     return vectors
-
-
-@contextmanager
-def _progress_kept(graph: ModelGraph) -> Iterator[None]:
-    """`generate` tells the modules whom to report to, which is nobody; learning still wants to hear of them."""
-    told = {name: module.context.progress for name, module in graph.modules.items()}
-    try:
-        yield
-    finally:
-        for name, module in graph.modules.items():
-            module.context.progress = told[name]

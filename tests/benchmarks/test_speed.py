@@ -8,6 +8,7 @@ from tests.benchmarks.test_benchmarks import run
 
 TABLES = {
     "rounds": ["modules", "products"],
+    "recording": ["recording"],
     "growth": ["growth"],
     "reference": ["reference"],
     "bf16": ["bf16-epoch", "bf16-outcomes"],

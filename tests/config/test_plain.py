@@ -39,6 +39,7 @@ def test_bombs_and_loops_end() -> None:
 
 
 def test_what_is_no_mapping() -> None:
-    for given in ([], None, "modules", 3):
+    nothings: tuple[object, ...] = ([], None, "modules", 3)
+    for given in nothings:
         with refused(ConfigError, "Expected a mapping", repr(given)):
             as_config(given)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgmgraph.config import Plain, config_text, read_config
@@ -20,6 +20,8 @@ values = st.recursive(
 )
 mappings = st.dictionaries(st.text(), values, max_size=5)
 
+many = settings(deadline=None, derandomize=True, max_examples=100)
+
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,12 +33,14 @@ def alike(one: Plain, other: Plain) -> bool:
     return repr(one) == repr(other)
 
 
+@many
 @given(config=mappings)
 def test_what_is_written_is_read_back_exactly(file: Path, config: dict[str, Plain]) -> None:
     file.write_text(config_text(config), encoding="utf-8")
     assert alike(read_config(file), config)
 
 
+@many
 @given(text=st.text(alphabet="+-.0123456789eE_:xnulftrys~ '\"#", max_size=8))
 def test_text_that_looks_like_something_else_stays_text_for_every_reader(file: Path, text: str) -> None:
     written = config_text({"key": text})
@@ -131,6 +135,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_config(tmp_path / "large.yaml")
 
 
+@many
 @given(raw=st.binary(max_size=200) | st.text(alphabet="[]{}:-,&*!?|>'\"%@`#\n a1.", max_size=60).map(str.encode))
 def test_any_bytes_are_a_configuration_or_a_configerror(file: Path, raw: bytes) -> None:
     file.write_bytes(raw)

@@ -22,6 +22,7 @@ from pgmgraph.errors import DataFileError
 NUMBERS = np.arange(24, dtype=np.float64).reshape(6, 4) / 8 - 1
 BYTES = (np.arange(6 * 8 * 8) * 7 % 256).astype(np.uint8).reshape(6, 8, 8)
 WORDS = ("fig", "ash", "oak", "ash", "fig", "elm")
+CODES = [2, 0, 3, 0, 2, 1]  # of WORDS in alphabetical order
 
 
 def npy(values: NDArray[np.generic]) -> bytes:
@@ -102,6 +103,11 @@ def write(folder: Path, name: str, content: bytes) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     return file if file.parent == folder else file.parent
+
+
+def table(folder: Path, content: str) -> Path:
+    """Write a table as text; its path."""
+    return write(folder, "table.csv", content.encode())
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:

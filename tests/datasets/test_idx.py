@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgmgraph.datasets.idx import DTYPES, decode_idx, read_idx
+from pgmgraph.datasets.idx import DTYPES, decode_idx, open_idx, read_idx
 from pgmgraph.errors import DataFileError
+from tests.datasets.files_made import BYTES, write
+from tests.refusals import refused
 
 
 def encode(values: npt.NDArray[np.generic]) -> bytes:
@@ -121,3 +123,34 @@ def test_any_damage_to_a_gzip_file_is_refused_or_harmless(
     except DataFileError:
         return
     np.testing.assert_array_equal(values, decode_idx(SAMPLE, path))
+
+
+def test_plain_bytes_are_mapped(tmp_path: Path) -> None:
+    read = open_idx(write(tmp_path, "images", encode(BYTES)))
+    np.testing.assert_array_equal(read, BYTES)
+    assert isinstance(read, np.memmap)
+
+
+def test_gzip_is_read_piece_by_piece(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(open_idx(write(tmp_path, "a", gzip.compress(encode(BYTES)))), BYTES)
+
+
+def test_wide_values_come_in_the_machines_order(tmp_path: Path) -> None:
+    values = (np.arange(6).reshape(2, 3) * 70_000).astype(">i4")
+    read = open_idx(write(tmp_path, "a", b"\0\0\x0c\x02\0\0\0\x02\0\0\0\x03" + values.tobytes()))
+    np.testing.assert_array_equal(read, values)
+    assert read.dtype.isnative
+
+
+def test_a_bomb_claims_no_memory(tmp_path: Path) -> None:
+    header = b"\0\0\x08\x02" + (1 << 31).to_bytes(4, "big") * 2
+    with refused(DataFileError, "2147483648 x 2147483648 uint8", "truncated"):
+        open_idx(write(tmp_path, "a", gzip.compress(header + bytes(1000))))
+
+
+@pytest.mark.parametrize(("change", "said"), [(-1, "truncated"), (1, "trailing")])
+def test_the_length_must_fit_what_the_header_announces(tmp_path: Path, change: int, said: str) -> None:
+    content = encode(BYTES)[:change] if change < 0 else encode(BYTES) + bytes(change)
+    for form in (content, gzip.compress(content)):
+        with refused(DataFileError, "6 x 8 x 8 uint8", said):
+            open_idx(write(tmp_path, "a", form))

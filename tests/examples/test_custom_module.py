@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal, Normal
 
 from examples import custom_module as example
 from examples.custom_module import PPCA
-from pgmgraph import Gaussian, ModelGraph, Observation, Outbox, fit, infer
+from pgmgraph import Gaussian, ModelGraph, Observation, Outbox, fit, generate, infer
 from pgmgraph_modules.gmm import GMM
 
 torch.set_num_threads(1)
@@ -183,3 +183,19 @@ def test_inference_settles_where_learning_has_settled():
     again = infer(graph)
     torch.testing.assert_close(again["ppca.z"].mean, result.beliefs["ppca.z"].mean, rtol=0, atol=1e-3)
     torch.testing.assert_close(again["gmm.c"].probs, result.beliefs["gmm.c"].probs, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 2.0])
+def test_at_a_temperature_it_draws_from_the_covariance_times_it(temperature):
+    """X is N(mean, W W' + noise I) where z is the module's own; both its factors to the power, and so x."""
+    graph = ModelGraph(data=(observed := Observation(data(0))), ppca=(ppca := PPCA(2)))
+    graph.connect(observed.value, ppca.x)
+    fit(graph, rounds=20)
+    drawn = generate(graph, n=40_000, temperature=temperature)["data"]
+    weights = ppca.loadings[:, :-1]
+    covariance = temperature * (weights @ weights.T + ppca.noise * torch.eye(6, dtype=torch.float64))
+    factor, away = torch.linalg.cholesky(covariance), drawn - ppca.loadings[:, -1]
+    white = torch.linalg.solve_triangular(factor, away.T, upper=False)
+    torch.testing.assert_close(
+        white @ white.T / 40_000, torch.eye(6, dtype=torch.float64), rtol=0, atol=6 * (2 / 40_000) ** 0.5
+    )

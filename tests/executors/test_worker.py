@@ -321,3 +321,32 @@ def test_predictions_are_of_the_whole_plate() -> None:
     predicted = worker.predict(module, Call("toy", {**mail(), "z": Parcel(sent, Gaussian)}, seed=0), "y")
     assert isinstance(predicted, Point)
     torch.testing.assert_close(predicted.value, sent.mean + module.shift)
+
+
+def test_of_a_plate_without_any_row_that_is_there_all_that_is_sent_is_flagged() -> None:
+    missing = torch.ones(N, dtype=torch.bool)
+    module = noisy()
+    outbox = worker.send(module, Call("toy", mail(missing=missing), seed=0))
+    sent, expected = outbox.messages["z"], worker.send(module, Call("toy", mail(), seed=0)).messages["z"]
+    assert isinstance(sent, Gaussian)
+    assert isinstance(expected, Gaussian)
+    assert torch.equal(sent.missing_rows(), missing)
+    assert (sent.mean.shape, sent.variance.shape) == (expected.mean.shape, expected.variance.shape)
+    mailed = {**mail(missing=missing), "z": Parcel(sent, Gaussian)}
+    predicted = worker.predict(module, Call("toy", mailed, seed=0), "y")
+    assert isinstance(predicted, Point)
+    assert torch.equal(predicted.missing_rows(), missing)
+    assert predicted.value.shape == VALUES.shape
+
+
+def test_a_temperature_is_for_modules_that_take_one() -> None:
+    centre, call = ready(Centre()), Call("toy", {}, seed=3)
+    assert isinstance(centre, Centre)
+    warm, hot = (worker.sample(centre, call, 4, {}, temperature)["x"] for temperature in (1.0, 9.0))
+    assert isinstance(warm, torch.Tensor)
+    assert isinstance(hot, torch.Tensor)
+    torch.testing.assert_close(hot - centre.mean, 3 * (warm - centre.mean))
+    module = noisy()
+    assert worker.sample(module, call, 4, {"z": None}).keys() == {"z", "y"}
+    with refused(CapabilityError, "toy (Noisy)", "takes none", "Noisy.sample an argument `temperature=1.0`"):
+        worker.sample(module, call, 4, {"z": None}, 2.0)

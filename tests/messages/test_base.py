@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pgmgraph.errors import MessageError
 from pgmgraph.messages import (
@@ -30,10 +27,6 @@ def _point(n: int, d: int, k: int, dtype: Dtype) -> Message:
     return Point(torch.randn(n, d, k).to(dtype))
 
 
-def _bytes(n: int, d: int, k: int, dtype: Dtype) -> Message:
-    return Point(torch.randint(0, 256, (n, d), dtype=torch.uint8), scale=1 / 255)
-
-
 def _diagonal(n: int, d: int, k: int, dtype: Dtype) -> Message:
     return Gaussian(torch.randn(n, d).to(dtype), torch.rand(n, d).to(dtype) + 0.1)
 
@@ -46,10 +39,6 @@ def _categorical(n: int, d: int, k: int, dtype: Dtype) -> Message:
     return Categorical(torch.softmax(torch.randn(n, k), 1).to(dtype))
 
 
-def _log_weights(n: int, d: int, k: int, dtype: Dtype) -> Message:
-    return CategoricalPotential(torch.randn(n, k).to(dtype))
-
-
 def _potential(n: int, d: int, k: int, dtype: Dtype) -> Message:
     return GaussianPotential(torch.randn(n, d).to(dtype), torch.rand(n, d).to(dtype), torch.randn(n).to(dtype))
 
@@ -59,92 +48,6 @@ def _pooled(n: int, d: int, k: int, dtype: Dtype) -> Message:
     return PooledGaussianPotential(
         weights, torch.randn(k, d).to(dtype), torch.rand(k, d).to(dtype), torch.randn(k).to(dtype)
     )
-
-
-KINDS = [_point, _bytes, _diagonal, _full, _categorical, _log_weights, _potential, _pooled]
-kinds = st.sampled_from(KINDS)
-sizes = st.integers(0, 7)
-dimensions = st.integers(1, 4)
-dtypes = st.sampled_from([torch.float32, torch.float64, torch.float16])
-few = settings(deadline=None, max_examples=40)
-
-
-def masked(message: Message, mask: torch.Tensor) -> Message:
-    names = (*message.per_item, *message.shared)
-    kept = {name: getattr(message, name) for name in names}
-    if isinstance(message, Point):
-        kept["scale"] = message.scale
-    return type(message)(**kept, missing=mask)
-
-
-def same(one: Message, other: Message) -> bool:
-    names = (*one.per_item, *one.shared)
-    equal = all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
-    return equal and torch.equal(one.missing_rows(), other.missing_rows()) and one.event_shape == other.event_shape
-
-
-@few
-@given(kinds, sizes, dimensions, dimensions, dtypes, st.data())
-def test_pieces_put_together_are_the_whole(
-    make: Callable[..., Message], n: int, d: int, k: int, dtype: Dtype, data: st.DataObject
-) -> None:
-    whole = make(n, d, k, dtype)
-    if data.draw(st.booleans()):
-        whole = masked(whole, torch.rand(n) < 0.5)
-    cuts = sorted({0, n, *data.draw(st.lists(st.integers(0, n), max_size=3))})
-    pieces = [whole[begin:end] for begin, end in pairwise(cuts)] or [whole]
-    assert same(type(whole).concatenate(pieces), whole)
-    assert sum(len(piece) for piece in pieces) == len(whole) == n
-
-
-@few
-@given(kinds, st.integers(1, 7), dimensions, dimensions, dtypes)
-def test_a_tensor_of_indices_picks_rows(make: Callable[..., Message], n: int, d: int, k: int, dtype: Dtype) -> None:
-    whole = masked(make(n, d, k, dtype), torch.arange(n) % 2 == 0)
-    order = torch.randperm(n)
-    picked = whole[order]
-    for name in whole.per_item:
-        assert torch.equal(getattr(picked, name), getattr(whole, name)[order])
-    for name in whole.shared:
-        assert getattr(picked, name) is getattr(whole, name)
-    assert torch.equal(picked.missing_rows(), order % 2 == 0)
-    assert same(picked[order.argsort()], whole)
-
-
-@few
-@given(kinds, st.integers(0, 5), st.integers(0, 3), dimensions, dimensions, dtypes)
-def test_spread_rows_come_back_and_the_others_are_missing(
-    make: Callable[..., Message], n: int, absent: int, d: int, k: int, dtype: Dtype
-) -> None:
-    message = make(n, d, k, dtype)
-    rows = torch.randperm(n + absent)[:n].sort().values
-    whole = message.spread(rows, n + absent)
-    assert len(whole) == n + absent
-    assert same(whole[rows], message)
-    expected = torch.ones(n + absent, dtype=torch.bool).index_fill(0, rows, value=False)
-    assert torch.equal(whole.missing_rows(), expected)
-    whole.check_finite("the placeholders")
-
-
-def test_spread_keeps_rows_missing_that_were() -> None:
-    message = Gaussian(torch.zeros(2, 1), torch.ones(2, 1), missing=torch.tensor([True, False]))
-    assert message.spread(torch.tensor([0, 2]), 3).missing_rows().tolist() == [True, True, False]
-
-
-@few
-@given(kinds, sizes, dimensions, dimensions, dtypes, dtypes)
-def test_moving_casts_floats_and_nothing_else(
-    make: Callable[..., Message], n: int, d: int, k: int, dtype: Dtype, wanted: Dtype
-) -> None:
-    message = make(n, d, k, dtype)
-    moved = message.to(torch.device("cpu"), wanted)
-    for name in (*message.per_item, *message.shared):
-        before, after = getattr(message, name), getattr(moved, name)
-        assert after.dtype == wanted
-        scale = message.scale if isinstance(message, Point) else 1.0
-        torch.testing.assert_close(after.double(), before.to(wanted).double() * scale, rtol=1e-2, atol=1e-3)
-    assert message.to(torch.device("cpu")) is message
-    assert moved.to(torch.device("cpu"), wanted) is moved
 
 
 def test_a_slice_of_everything_is_the_message_itself_and_a_part_shares_memory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,3 +62,27 @@ def test_placeholders_say_nothing() -> None:
     assert q.missing_rows().all()
     assert f.missing_rows().all()
     assert (q.event_shape, f.event_shape) == ((4,), (4,))
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
+def test_a_draw_at_a_temperature_has_the_frequencies_of_the_power(temperature: float) -> None:
+    torch.manual_seed(0)
+    n, probs = 40_000, torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=torch.float64)
+    drawn = Categorical(probs.expand(n, -1)).draw(temperature)
+    expected = probs ** (1 / temperature) / (probs ** (1 / temperature)).sum()
+    error = (expected * (1 - expected) / n).sqrt()
+    assert ((torch.bincount(drawn, minlength=4) / n - expected).abs() <= 5 * error).all()
+
+
+@few
+@given(sizes, states, seeds)
+def test_at_temperature_zero_a_draw_is_the_most_probable(n: int, k: int, seed: int) -> None:
+    q = Categorical(torch.softmax(rows(n, k, seed), 1))
+    assert torch.equal(q.draw(0.0), q.most_probable())
+
+
+def test_near_temperature_zero_ties_are_drawn_by_chance_and_others_never() -> None:
+    torch.manual_seed(0)
+    drawn = Categorical(torch.tensor([0.4, 0.2, 0.4]).expand(4_000, -1)).draw(1e-30)
+    assert torch.bincount(drawn, minlength=3)[1] == 0
+    assert abs(float((drawn == 0).double().mean()) - 0.5) < 5 * 0.5 / 4_000**0.5

@@ -138,3 +138,24 @@ def test_placeholders_are_proper(diagonal: bool) -> None:
 def test_a_mean_that_is_no_matrix_is_refused() -> None:
     with pytest.raises(MessageError, match=r"Gaussian\.mean of shape \(N, D\); got \(3,\)"):
         Gaussian(torch.zeros(3), torch.zeros(3))
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_a_draw_at_a_temperature_has_the_variance_times_it(diagonal: bool, temperature: float) -> None:
+    """N(m, V)^(1/T) is proportional to N(m, T V)."""
+    torch.manual_seed(0)
+    q, n = belief(1, 3, diagonal, seed=5), 40_000
+    drawn = Gaussian(q.mean.expand(n, -1), q.variance.expand(n, *q.variance.shape[1:])).draw(temperature)
+    expected = temperature * dense(q.variance)[0]
+    # Standardised, so that one tolerance, of six standard errors, serves all entries.
+    away = torch.linalg.solve_triangular(torch.linalg.cholesky(expected), (drawn - q.mean).T, upper=False)
+    torch.testing.assert_close(away.mean(1), torch.zeros(3, dtype=D64), rtol=0, atol=6 / n**0.5)
+    torch.testing.assert_close(away @ away.T / n, torch.eye(3, dtype=D64), rtol=0, atol=6 * (2 / n) ** 0.5)
+
+
+@given(sizes, dimensions, st.booleans(), seeds)
+@few
+def test_at_temperature_zero_a_draw_is_the_mean(n: int, d: int, diagonal: bool, seed: int) -> None:
+    q = belief(n, d, diagonal, seed)
+    assert torch.equal(q.draw(0.0), q.mean)

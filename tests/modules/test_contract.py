@@ -223,6 +223,17 @@ def test_it_can_be_sampled_from_its_prior_and_from_what_is_given(name):
         assert torch.equal(given[variable], drawn[variable])
 
 
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_it_can_be_sampled_at_a_temperature_and_at_zero_without_chance(name):
+    graph, _ = built(name)
+    fit(graph, rounds=1)
+    assert set(generate(graph, n=3, temperature=0.5)) == set(graph.variables)
+    one, other = (generate(graph, n=3, temperature=0, seed=seed) for seed in (1, 2))
+    for variable, value in one.items():
+        assert torch.equal(value, other[variable])
+        assert torch.equal(value, value[:1].expand(value.shape))
+
+
 class Explains(Module):
     """A parent that holds or explains what the module under test sends; it only keeps the message."""
 

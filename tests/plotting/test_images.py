@@ -100,3 +100,14 @@ def test_what_does_not_fit_is_refused() -> None:
         reconstruction_figure(np.zeros((3, 4)), np.zeros((2, 4)), (2, 2))
     with pytest.raises(DataError, match="Expected originals"):
         reconstruction_figure(np.zeros((0, 4)), np.zeros((0, 4)), (2, 2))
+
+
+def test_colours_are_drawn_as_they_are_on_white() -> None:
+    images = RANDOM.random((2, 3, 8, 9, 3))
+    axes = image_grid(images, (8, 9)).axes[0]
+    drawn = np.asarray(axes.images[0].get_array())
+    np.testing.assert_array_equal(drawn[:8, :9], images[0, 0])
+    np.testing.assert_array_equal(drawn[-8:, -9:], images[1, 2])
+    assert (drawn[:, 9] == 1).all()
+    with pytest.raises(DataError, match="8, 9, 3"):
+        image_grid(images[..., :2], (8, 9))

@@ -8,9 +8,11 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.patches import Ellipse as EllipsePatch
 
 from pgmgraph.errors import DataError
-from pgmgraph.plotting import latent_figure, project
+from pgmgraph.plotting import Ellipse, latent_figure, principal_plane, project
+from pgmgraph.plotting.latent import LEGEND_COLUMNS, LEGEND_ROWS
 from pgmgraph.plotting.style import PALETTE, UNLABELLED
 
 RANDOM = np.random.default_rng(0)
@@ -126,3 +128,69 @@ def test_wrong_panels_are_refused(points: npt.NDArray[np.float64], groups: list[
 def test_no_panels_are_refused() -> None:
     with pytest.raises(DataError, match="at least one panel"):
         latent_figure({})
+
+
+def test_the_principal_plane_is_where_the_variance_is() -> None:
+    latents = RANDOM.normal(size=(500, 5)) * [1.0, 4.0, 0.1, 2.0, 0.5] + 3
+    plane = principal_plane(latents)
+    np.testing.assert_allclose(plane.directions.T @ plane.directions, np.eye(2), atol=1e-12)
+    points = plane.points(torch.tensor(latents))
+    np.testing.assert_allclose(points, project(latents)[0])
+    assert plane.shown == pytest.approx(points.var(axis=0).sum() / latents.var(axis=0).sum())
+    assert plane.directions[np.abs(plane.directions).argmax(axis=0), [0, 1]].min() > 0
+
+
+def test_a_plane_of_one_dimension_or_without_variance_is_whole() -> None:
+    for latents in (np.arange(4.0)[:, None], np.ones((4, 3)), np.ones((1, 1))):
+        plane = principal_plane(latents)
+        assert plane.directions.shape == (latents.shape[1], 2)
+        assert plane.shown == 1
+    for latents in (np.zeros((0, 3)), np.zeros((3, 0))):
+        with pytest.raises(DataError, match="at least one row and column"):
+            principal_plane(latents)
+
+
+def test_an_ellipse_is_at_two_standard_deviations_and_inside_the_window() -> None:
+    covariance = np.array([[4.0, 1.5], [1.5, 1.0]])
+    mean = np.array([1.0, -2.0])
+    figure = latent_figure(
+        {"one": (np.zeros((2, 2)), [0, 1]), "two": (np.zeros((2, 2)), [0, 1])},
+        ellipses={"one": {1: Ellipse(mean, covariance)}},
+    )
+    [patch] = [one for one in figure.axes[0].patches if isinstance(one, EllipsePatch)]
+    assert not figure.axes[1].patches
+    assert patch.get_edgecolor() == to_rgba(PALETTE[1])
+    # Every point of the outline is two standard deviations away from the mean.
+    outline = patch.get_patch_transform().transform(np.asarray(patch.get_path().vertices)[::3])
+    apart = outline - mean
+    distances = np.sqrt((apart * np.linalg.solve(covariance, apart.T).T).sum(axis=1))
+    np.testing.assert_allclose(distances, 2.0, rtol=1e-3)
+    (left, right), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+    assert (outline > [left, bottom]).all()
+    assert (outline < [right, top]).all()
+
+
+def test_an_ellipse_without_width_is_a_line() -> None:
+    flat = Ellipse(np.zeros(2), np.diag([1.0, 0.0]))
+    figure = latent_figure({"one": (np.array([[1.0, 0.0]]), [0])}, ellipses={"one": {0: flat}})
+    [patch] = figure.axes[0].patches
+    assert isinstance(patch, EllipsePatch)
+    assert (patch.width, patch.height) == (4.0, 0.0)
+
+
+def test_ellipses_of_a_panel_that_is_not_there_are_refused() -> None:
+    with pytest.raises(DataError, match="'one'; got some for 'two'"):
+        latent_figure({"one": (np.eye(2), [0, 1])}, ellipses={"two": {}})
+
+
+def test_two_pictures_can_agree_on_colours() -> None:
+    figure = latent_figure({"one": (np.eye(2), [4, 7])}, styles={7: 0})
+    assert colour(figure.axes[0], 1) == to_rgba(PALETTE[0], 0.8)
+
+
+def test_a_legend_of_very_many_groups_is_cut() -> None:
+    groups = np.arange(500)
+    figure = latent_figure({"one": (RANDOM.normal(size=(500, 2)), groups)})
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(texts) == LEGEND_ROWS * LEGEND_COLUMNS
+    assert texts[-1] == f"and {500 - len(texts) + 1} more"

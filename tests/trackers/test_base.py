@@ -168,4 +168,4 @@ def test_a_request_to_stop_passes(stop: type[BaseException]) -> None:
     torn = Torn(stop())
     with pytest.raises(stop):
         learnt(torn)
-    assert torn.ended == ["failed"], "it did not fail: it was interrupted"
+    assert len(torn.ended) == 1, "the tracker did not fail, and hears of the end"

@@ -20,7 +20,7 @@ def read(folder: Path) -> EventAccumulator:
 
 
 def test_numbers_come_back_as_float32(tmp_path: Path) -> None:
-    file = EventFile(tmp_path / "a" / "b")
+    file = EventFile(tmp_path / "a" / "b", first_step=0)
     values = [0.1, -1e5 / 3, np.inf, 7]
     for step, value in enumerate(values):
         file.numbers({"F": value, "vae/loss": -value}, step)
@@ -31,20 +31,20 @@ def test_numbers_come_back_as_float32(tmp_path: Path) -> None:
 
 
 def test_nan_stays_nan(tmp_path: Path) -> None:
-    EventFile(tmp_path).numbers({"F": np.nan}, 0)
+    EventFile(tmp_path, 0).numbers({"F": np.nan}, 0)
     assert np.isnan(read(tmp_path).Scalars("F")[0].value)
 
 
 def test_a_picture_comes_back_pixel_by_pixel(tmp_path: Path) -> None:
     pixels = np.arange(35, dtype=np.uint8).reshape(5, 7) * 7
-    EventFile(tmp_path).picture("gmm.c/pixels", pixels, 3)
+    EventFile(tmp_path, 0).picture("gmm.c/pixels", pixels, 3)
     [image] = read(tmp_path).Images("gmm.c/pixels")
     assert (image.step, image.height, image.width) == (3, 5, 7)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(image.encoded_image_string))), pixels)
 
 
 def test_a_later_file_voids_what_it_takes_over(tmp_path: Path) -> None:
-    first = EventFile(tmp_path)
+    first = EventFile(tmp_path, first_step=0)
     for step in range(6):
         first.numbers({"F": float(step)}, step)
     second = EventFile(tmp_path, first_step=4)
@@ -55,7 +55,7 @@ def test_a_later_file_voids_what_it_takes_over(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_removed_is_an_error(tmp_path: Path) -> None:
-    file = EventFile(tmp_path)
+    file = EventFile(tmp_path, first_step=0)
     for written in tmp_path.iterdir():
         written.unlink()
     with pytest.raises(FileNotFoundError):

@@ -119,3 +119,8 @@ def test_it_finds_the_prototypes_and_draws_from_them() -> None:
     torch.testing.assert_close(mixture.means[cluster], PROTOTYPES, atol=0.1, rtol=0)
     bits = generate(graph, {"mixture.c": cluster[0]}, n=2000)["bits"]
     torch.testing.assert_close(bits.mean(0), PROTOTYPES[0], atol=0.12, rtol=0)
+    typical = generate(graph, {"mixture.c": cluster[0]}, temperature=0)["bits"]
+    assert torch.equal(typical[0], mixture.means[cluster[0]].round())
+    odds = (mixture.means[cluster[0]] / (1 - mixture.means[cluster[0]])) ** 0.5
+    bold = generate(graph, {"mixture.c": cluster[0]}, n=4_000, temperature=2.0)["bits"]
+    torch.testing.assert_close(bold.mean(0), odds / (1 + odds), atol=5 * 0.5 / 4_000**0.5, rtol=0)

@@ -263,28 +263,6 @@ def test_missing_rows_are_as_if_they_were_not_there():
 
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
-@pytest.mark.parametrize(
-    "x",
-    [
-        torch.randn(2, 3, generator=torch.Generator().manual_seed(0)),
-        torch.ones(30, 2),
-        torch.cat([torch.randn(40, 2, generator=torch.Generator().manual_seed(1)), torch.full((40, 1), 7.0)], 1),
-        torch.randn(5, 2, generator=torch.Generator().manual_seed(2)).repeat(20, 1),
-        torch.randn(50, 2, generator=torch.Generator().manual_seed(3)) * 1e-8 + 1e6,
-        torch.randn(50, 2, generator=torch.Generator().manual_seed(4)) * torch.tensor([1e6, 1e-6]),
-    ],
-    ids=["fewer items than components", "all the same", "constant column", "duplicates", "far off", "badly scaled"],
-)
-def test_degenerate_data_give_finite_numbers(covariance, x):
-    _, gmm, result = fitted(x, k=4, covariance=covariance, rounds=5)
-    assert all(math.isfinite(bound) for bound in result.history["F"])
-    assert torch.isfinite(gmm.means).all()
-    assert torch.isfinite(gmm.covariances).all()
-    probs = result.beliefs["gmm.c"].probs
-    torch.testing.assert_close(probs.sum(1), torch.ones(len(x), dtype=torch.float64))
-
-
-@pytest.mark.parametrize("covariance", ["full", "diagonal"])
 def test_784_dimensions_do_not_overflow(covariance):
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 2

@@ -1,0 +1,5 @@
+"""The command line: `pgmgraph --help`."""
+
+from pgmgraph.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,111 @@
+"""Opened runs: what a run directory says of its graph, its data and its plan, taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgmgraph import Run
+from pgmgraph.cli.blueprints import Blueprint
+from pgmgraph.cli.plans import Plan
+from pgmgraph.cli.sources import Sources, absolute, assigned
+from pgmgraph.config import from_config
+from pgmgraph.errors import ConfigError, RunError
+from pgmgraph.graph import ModelGraph
+from pgmgraph.observation import Values
+from pgmgraph.runs import CONFIG
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def given_data(texts: list[str] | None) -> Sources:
+    """The sources that `--data` names."""
+    return _given(texts, "--data", "NAME=FILE, such as pixels=digits.npy")
+
+
+def given_labels(texts: list[str] | None) -> Sources:
+    """The sources that `--labels` names."""
+    return _given(texts, "--labels", "VARIABLE=FILE, such as gmm.c=labels.npy")
+
+
+def _given(texts: list[str] | None, option: str, example: str) -> Sources:
+    return {name: absolute(source) for name, source in assigned(texts or (), option, example).items()}
+
+
+def sources_of(run: Run, kind: str) -> Sources:
+    """Where the "data" or the "labels" of a run were read from; nothing where they did not come from files.
+
+    Raises:
+        RunError: it was altered.
+    """
+    found = _noted(run, kind)
+    return {str(name): str(source) for name, source in found.items()}
+
+
+def plan_of(run: Run, options: Mapping[str, object]) -> Plan:
+    """How a run learns, with some of it changed; None in an option is not given.
+
+    Raises:
+        ConfigError: what stands in the run directory, or in an option, is no plan.
+    """
+    begun = run.config["fit"]
+    if not isinstance(begun, Mapping):
+        raise RunError(f"Expected a mapping as fit in {run.path / CONFIG}; it was altered.", run.path)
+    return Plan.of({**begun, **_noted(run, "plan")}, options)
+
+
+def again(run: Run, values: Arrays, seed: int) -> tuple[ModelGraph, Mapping[str, Values] | None]:
+    """The graph of a run as it was before it learnt, and what `fit` must be given besides it.
+
+    Raises:
+        ConfigError: it cannot be made again.
+    """
+    blueprint = _function(run)
+    if blueprint:
+        return blueprint.graph(values, seed), blueprint.needs(values)
+    return from_config(run.config["graph"], values, seed=seed, folder=folder_of(run)), None
+
+
+def learnt(run: Run, values: Arrays, checkpoint: str | None = None) -> ModelGraph:
+    """The graph of a run as it had learnt.
+
+    Raises:
+        ConfigError: it cannot be made again.
+        RunError, CheckpointError: its checkpoint cannot be read.
+    """
+    try:
+        return run.graph(values, checkpoint)
+    except ConfigError:
+        blueprint = _function(run)
+        if not blueprint:
+            raise
+        # It holds an object that a configuration cannot tell, and a function can make.
+        graph = blueprint.graph(values, plan_of(run, {}).seed)
+        run.restore(graph, checkpoint)
+        return graph
+
+
+def folder_of(run: Run) -> Path:
+    """Where files that the configuration names are looked for."""
+    return Path(str(run.notes.get("folder", ".")))
+
+
+def _function(run: Run) -> Blueprint | None:
+    """The function that made the graph of a run, if one did."""
+    reference = run.notes.get("graph")
+    settings = run.notes.get("set") or []
+    if not isinstance(reference, str) or not isinstance(settings, list):
+        return None
+    blueprint = Blueprint(reference, [str(one) for one in settings]) if ":" in reference else None
+    return blueprint if blueprint and not blueprint.is_file else None
+
+
+def _noted(run: Run, name: str) -> Mapping[str, Any]:
+    found = run.notes.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise RunError(f"Expected a mapping as notes.{name} in {run.path / CONFIG}; it was altered.", run.path)
+    return found
