@@ -206,8 +206,9 @@ class ModelGraph:
                 cycle,
             )
         place = {name: position for position, name in enumerate(self._nodes)}
-        order = nx.lexicographical_topological_sort(self.network, key=place.__getitem__)
-        return tuple(name for name in order if name in self.modules)
+        # Observations are left out, so that the order does not depend on when they were added.
+        order = nx.lexicographical_topological_sort(self.network.subgraph(self.modules), key=place.__getitem__)
+        return tuple(order)
 
     def _ends(self, out: OutPort, into: InPort) -> tuple[str, str]:
         if isinstance(into, InPorts):

@@ -81,6 +81,13 @@ class Learning:
         )
         if callable(schedule) or schedule == "residual":
             self.engine.mail.watch()
+        for name, observation in self.engine.observations.items():
+            if observation.point.missing_rows().all():
+                raise DataError(
+                    f"Expected data for {name!r} to learn from; it is a placeholder, of which every row is missing. "
+                    f"Give them: fit(graph, {{{name!r}: values}}).",
+                    name,
+                )
         for remark in self.engine.checked.remarks:
             warnings.warn(remark, stacklevel=3)
         for scorer in self._scorers:

@@ -37,7 +37,7 @@ def resolved(learning: Learning, arguments: Mapping[str, object]) -> dict[str, A
     schedule: object = arguments["schedule"]
     fit = {**arguments, "schedule": _schedule(schedule)}  # type: ignore[arg-type]  # it was one that `Learning` took
     data = {name: describe(one.point) for name, one in learning.engine.observations.items()}
-    return {"graph": to_config(learning.graph), "fit": fit, "data": data}
+    return {"graph": to_config(learning.graph, complete=True), "fit": fit, "data": data}
 
 
 def describe(point: Point) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from pgmgraph import Categorical, Gaussian, Guarantee, ModelGraph, Observation, fit, generate, infer
-from pgmgraph.errors import DivergedError, NotFittedError
+from pgmgraph.config import from_config, to_config
+from pgmgraph.errors import DataError, DivergedError, NotFittedError
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.vae import VAE
 from tests.refusals import refused
@@ -334,3 +335,18 @@ def test_one_minibatch_or_many_learn_the_same():
     fit(pieces, rounds=4, strict=True)
     torch.testing.assert_close(whole.modules["centre"].mean, pieces.modules["centre"].mean, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(whole.modules["noisy"].shift, pieces.modules["noisy"].shift, rtol=1e-12, atol=1e-12)
+
+
+def test_a_placeholder_is_nothing_to_learn_from():
+    graph = from_config(to_config(mixture()))
+    with refused(DataError, "'data'", "placeholder", "fit(graph, {'data': values})") as caught:
+        fit(graph)
+    assert caught.value.observation == "data"
+    assert fit(graph, {"data": blobs(45)[0]}).rounds == 1
+
+
+def test_the_order_is_that_of_the_modules_whenever_observations_were_added():
+    first = ModelGraph(a=GMM(2), data=Observation(blobs(9)[0]), more=Observation(blobs(9)[0]), b=GMM(2))
+    first.connect(first["data"].value, first["b"].x)
+    first.connect(first["more"].value, first["a"].x)
+    assert first.bottom_up() == from_config(to_config(first)).bottom_up() == ("a", "b")

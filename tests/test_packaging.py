@@ -73,6 +73,16 @@ def test_types_are_announced(name: str) -> None:
     assert SETUP["options.package_data"][name] == "py.typed"
 
 
+@pytest.mark.parametrize("name", lines("options", "packages"))
+def test_files_beside_the_code_are_in_the_wheel(name: str) -> None:
+    """setuptools takes along what package_data lists, and nothing else."""
+    first, *rest = name.split(".")
+    folder = ROOTS[first].joinpath(*rest)
+    beside = {file.name for file in folder.iterdir() if file.is_file() and file.suffix not in (".py", ".pyc")}
+    listed = SETUP["options.package_data"].get(name, "").replace(",", " ").split()
+    assert beside == set(listed)
+
+
 @pytest.mark.parametrize("entry", entry_points(), ids=lambda entry: entry.name)
 def test_entry_points_resolve_to_modules(entry: importlib.metadata.EntryPoint) -> None:
     base = importlib.import_module("pgmgraph").Module

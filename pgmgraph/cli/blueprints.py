@@ -37,12 +37,16 @@ class Blueprint:
 
     def __init__(self, reference: str, settings: Sequence[str] = ()) -> None:
         self.settings = list(settings)
-        self.is_file = Path(reference).suffix.lower() in _YAML
+        self.is_file = is_file(reference)
         self.learning: Mapping[str, Plain] = {}
         self.sources: Sources = {}
         self._config: dict[str, Plain] = {}
         if not self.is_file:
-            place, _, self.name = reference.rpartition(":")
+            place, colon, self.name = reference.rpartition(":")
+            if not colon:
+                raise ConfigError(
+                    f"Expected a graph as a file of YAML (.yaml, .yml, .json) or as file.py:function; got {reference}."
+                )
             self.reference = f"{absolute(place)}:{self.name}" if place.endswith(".py") else reference
             self.folder = Path(absolute(place)).parent if place.endswith(".py") else Path.cwd()
             return
@@ -76,6 +80,11 @@ class Blueprint:
     def needs(self, data: Mapping[str, Values]) -> Mapping[str, Values] | None:
         """What `fit` must be given besides the graph: a function may have put other data into its observations."""
         return None if self.is_file else data
+
+
+def is_file(reference: str) -> bool:
+    """Whether a graph is a file of YAML, and no function."""
+    return Path(reference).suffix.lower() in _YAML
 
 
 def without_messages(graph: ModelGraph, data: Mapping[str, Values], seed: int, folder: Path) -> ModelGraph:

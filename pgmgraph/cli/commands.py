@@ -68,6 +68,6 @@ def _refuse(answer: Answer, error: PgmgraphError, code: int) -> None:
 
 def _how_to_go_on(error: KeyboardInterrupt) -> str:
     if not isinstance(error, Interrupted):
-        return "Interrupted."
+        return str(error) or "Interrupted."
     rounds = f"{error.rounds} round{'' if error.rounds == 1 else 's'}"
     return f"Interrupted; what was learnt in {rounds} is in {error.path}. Go on with it: pgmgraph resume {error.path}"

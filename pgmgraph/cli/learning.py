@@ -23,7 +23,7 @@ from pgmgraph.cli.reporting import CONTROL, report_of
 from pgmgraph.cli.sources import absolute, labels_of, require_data, values_of
 from pgmgraph.cli.tracking import trackers
 from pgmgraph.cli.watching import watcher
-from pgmgraph.errors import UnknownNameError, suggestion
+from pgmgraph.errors import Interrupted, UnknownNameError, suggestion
 from pgmgraph.fit import FitResult
 from pgmgraph.graph import ModelGraph
 from pgmgraph.observation import Values
@@ -57,6 +57,7 @@ class Job:
         labels: integers by the name of the variable that they are compared with.
         notes: what the run directory is to keep.
         trackers: callbacks besides the display.
+        title: what it is called where it is shown; by default as the run directory.
     """
 
     graph: ModelGraph
@@ -66,22 +67,32 @@ class Job:
     labels: Mapping[str, NDArray[np.int64]]
     notes: Mapping[str, Any] = field(default_factory=dict)
     trackers: Sequence[Tracker] = ()
+    title: str = ""
 
     def run(self, answer: Answer, resume: bool | str = False) -> FitResult:
         """Learn, and show it."""
         prefixes = {name: f"{name} " if len(self.labels) > 1 else "" for name in self.labels}
         scorers = [Scores(variable(self.graph, name), labels, prefixes[name]) for name, labels in self.labels.items()]
         shown = tuple(f"{prefix}accuracy" for prefix in prefixes.values())
-        callbacks: list[Callback | Scorer] = [watcher(answer, self.path, shown), *scorers, *self.trackers]
-        return learn(
-            self.graph,
-            self.data,
-            **self.arguments,
-            callbacks=callbacks,
-            run_dir=self.path,
-            resume=resume,
-            notes=self.notes,
-        )
+        watch = watcher(answer, self.path, self.title or self.path.name, shown)
+        callbacks: list[Callback | Scorer] = [watch, *scorers, *self.trackers]
+        try:
+            return learn(
+                self.graph,
+                self.data,
+                **self.arguments,
+                callbacks=callbacks,
+                run_dir=self.path,
+                resume=resume,
+                notes=self.notes,
+            )
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            if not (self.path / CONFIG).is_file():
+                raise
+            text = f"Interrupted at once. Go on from the last checkpoint: pgmgraph resume {self.path}"
+            raise KeyboardInterrupt(text) from None
 
 
 def fit(
@@ -205,14 +216,19 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
         path = job.path / CONTROL
         # Made again by its own configuration, in which nothing goes back.
         notes = {name: value for name, value in job.notes.items() if name not in ("graph", "set", "control")}
-        beside = Job(control, None, path, job.arguments, job.labels, notes)
-        beside.run(answer, (path / CONFIG).is_file())
+        beside = Job(control, None, path, job.arguments, job.labels, notes, title=f"{job.path.name}/{CONTROL}")
+        try:
+            beside.run(answer, (path / CONFIG).is_file())
+        except Interrupted as error:
+            # The run that it goes beside takes it up again.
+            raise Interrupted(str(error), job.path, error.rounds) from error
     written = None
     if report:
         written = report_of(Run(job.path), job.graph, result.beliefs, next(iter(job.labels.values()), None))
+    seconds = sum(value or 0.0 for value in result.history.get("seconds", ()))
     finals = {name: column[-1] for name, column in result.history.items() if name != "seconds" and column}
     answer.say()
-    answer.table(["rounds", *finals, "seconds"], [[result.rounds, *finals.values(), result.seconds]])
+    answer.table(["rounds", *finals, "seconds"], [[result.rounds, *finals.values(), seconds]])
     answer.say(f"run: {job.path}" + (f"\nreport: {written}" if written else ""))
     answer.record(
         {
@@ -220,7 +236,7 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
             "reason": result.reason,
             "rounds": result.rounds,
             "values": finals,
-            "seconds": result.seconds,
+            "seconds": seconds,
             "report": written,
         }
     )

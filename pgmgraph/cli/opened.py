@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgmgraph import Run
-from pgmgraph.cli.blueprints import Blueprint
+from pgmgraph.cli.blueprints import Blueprint, is_file
 from pgmgraph.cli.plans import Plan
-from pgmgraph.cli.sources import Sources, absolute, assigned
+from pgmgraph.cli.sources import Sources, absolute, assigned, values_of
 from pgmgraph.config import from_config
 from pgmgraph.errors import ConfigError, RunError
 from pgmgraph.graph import ModelGraph
@@ -83,8 +83,8 @@ def learnt(run: Run, values: Arrays, checkpoint: str | None = None) -> ModelGrap
         blueprint = _function(run)
         if not blueprint:
             raise
-        # It holds an object that a configuration cannot tell, and a function can make.
-        graph = blueprint.graph(values, plan_of(run, {}).seed)
+        # It holds an object that a configuration cannot tell, and a function can make, of data if it wants them.
+        graph = blueprint.graph(values or values_of(sources_of(run, "data")), plan_of(run, {}).seed)
         run.restore(graph, checkpoint)
         return graph
 
@@ -100,8 +100,9 @@ def _function(run: Run) -> Blueprint | None:
     settings = run.notes.get("set") or []
     if not isinstance(reference, str) or not isinstance(settings, list):
         return None
-    blueprint = Blueprint(reference, [str(one) for one in settings]) if ":" in reference else None
-    return blueprint if blueprint and not blueprint.is_file else None
+    if is_file(reference):
+        return None
+    return Blueprint(reference, [str(one) for one in settings])
 
 
 def _noted(run: Run, name: str) -> Mapping[str, Any]:

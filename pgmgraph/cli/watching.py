@@ -11,15 +11,16 @@ from pgmgraph.cli.answers import Answer, complain
 from pgmgraph.events import Callback, Event
 
 
-def watcher(answer: Answer, path: Path, scores: tuple[str, ...]) -> Callback:
+def watcher(answer: Answer, path: Path, title: str, scores: tuple[str, ...]) -> Callback:
     """A callback that shows events: as records to a program, else as a live display or as lines.
 
     Args:
         answer: where to.
         path: of the run directory.
+        title: what the run is called.
         scores: the columns that are shown of each round.
     """
-    display = None if answer.machine else ProgressDisplay(path.name, scores, answer.console)
+    display = None if answer.machine else ProgressDisplay(title, scores, answer.console)
 
     def watch(event: Event) -> None:
         if isinstance(event, events.FitStarted):
@@ -29,6 +30,6 @@ def watcher(answer: Answer, path: Path, scores: tuple[str, ...]) -> Callback:
             complain("Interrupt noted: the module in hand is finished first. A second one leaves at once.")
         if display:
             display(event)
-        answer.record({"event": type(event).__name__, **dataclasses.asdict(event)})
+        answer.record({"event": type(event).__name__, "run": title, **dataclasses.asdict(event)})
 
     return watch

@@ -16,7 +16,7 @@ from pgmgraph.config.plain import Plain, as_config
 from pgmgraph.config.problems import Problems, foreign, shown
 from pgmgraph.config.targets import registered_name, resolve, searched, target_of
 from pgmgraph.config.text import read_config
-from pgmgraph.config.writing import written_arguments
+from pgmgraph.config.writing import OBJECT, written_arguments
 from pgmgraph.errors import ConfigError, suggestion
 from pgmgraph.graph import ModelGraph
 from pgmgraph.module import Module
@@ -29,16 +29,20 @@ Data: TypeAlias = Mapping[str, Values | Observation]
 _YAML = (".yaml", ".yml", ".json")
 
 
-def to_config(graph: ModelGraph) -> dict[str, Plain]:
+def to_config(graph: ModelGraph, *, complete: bool = False) -> dict[str, Plain]:
     """A graph as plain values: its observations without their data, its modules with their arguments, its wires.
 
     What was learnt is not in it. An argument that cannot be told by plain values (a network that was made in Python)
     is written as `{"object": ...}`, which `from_config` refuses; one that came from a configuration is written as it
     stood there.
+
+    Args:
+        graph: the graph.
+        complete: whether arguments that were left at their defaults are written too.
     """
     return {
         "observations": {name: _observation(one) for name, one in graph.observations.items()},
-        "modules": {name: _module(one) for name, one in graph.modules.items()},
+        "modules": {name: _module(one, complete) for name, one in graph.modules.items()},
         "wires": {wire.target: _wire(graph, wire) for wire in graph.wires},
     }
 
@@ -138,9 +142,23 @@ def _observation(observation: Observation) -> dict[str, Plain]:
     return found
 
 
-def _module(module: Module) -> dict[str, Plain]:
-    if module.recipe is not None:
-        return copy.deepcopy(as_config(module.recipe))
+def _module(module: Module, complete: bool) -> dict[str, Plain]:
+    stated = _stated(module) if module.recipe is None else copy.deepcopy(as_config(module.recipe))
+    if not complete:
+        return stated
+    known = (signature_of(type(module)) or inspect.Signature()).parameters
+    defaults = {name: one.default for name, one in known.items() if one.default is not inspect.Parameter.empty}
+    told = {name: value for name, value in written_arguments(type(module), defaults).items() if not _is_object(value)}
+    whole = {**told, **stated}
+    return {"module": stated["module"], **{name: whole[name] for name in known if name in whole}, **stated}
+
+
+def _is_object(value: Plain) -> bool:
+    return isinstance(value, Mapping) and OBJECT in value
+
+
+def _stated(module: Module) -> dict[str, Plain]:
+    """The arguments that the module was made with."""
     kind = type(module)
     # A class that nothing can import, such as one inside a function, has a name that `from_config` refuses.
     name = registered_name(kind) or target_of(kind) or f"{kind.__module__}:{kind.__qualname__}"

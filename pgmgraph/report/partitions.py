@@ -14,6 +14,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from pgmgraph.errors import DataError
 from pgmgraph.messages import Categorical
 from pgmgraph.observation import Values
+from pgmgraph.plotting.arrays import as_array
 from pgmgraph.scores import accuracy
 
 Array = npt.NDArray[np.float64]
@@ -43,7 +44,7 @@ class Labels:
         Raises:
             DataError: other than one integer or word an item, or an integer without a name.
         """
-        array = np.asarray(values)
+        array = as_array(values)
         if array.ndim != 1 or not len(array) or array.dtype.kind not in "biuUO":
             raise DataError(
                 f"Expected labels as one integer or word for each item; got {array.dtype} of shape {array.shape}."

@@ -65,6 +65,8 @@ def left_out(story: Story, parts: Sequence[Section]) -> list[tuple[str, str]]:
         "time": "The time that each module took is not on record.",
         "environment": "They are not on record.",
     }
+    if not story.items:
+        reasons |= dict.fromkeys(("latent-space", "images", "clusters"), "No beliefs were given: there were no data.")
     absent = [(part.heading, reasons[part.name]) for part in parts if not part.blocks]
     if not account.configuration.strip():
         absent.append(("Configuration", "It is not on record."))

@@ -370,3 +370,15 @@ def test_a_placeholder_needs_a_shape_that_events_can_have():
     for shape in ([0], [-1], [2**20, 2**20]):
         with refused(DataError, "Expected an event_shape of positive sizes", str(tuple(shape))):
             Observation.placeholder(shape, torch.float32)
+
+
+def test_a_complete_configuration_states_what_was_left_at_its_default():
+    graph = ModelGraph(pixels=(pixels := Observation(torch.rand(20, 4))), vae=(vae := VAE(2, lr=0.01)))
+    graph.connect(pixels.value, vae.x)
+    config = to_config(graph, complete=True)
+    arguments = config["modules"]["vae"]
+    assert (arguments["latent_dim"], arguments["lr"]) == (2, 0.01)
+    assert (arguments["epochs"], arguments["precision"], arguments["optimiser"]) == (1, "fp32", None)
+    assert list(arguments) == ["module", *[one.name for one in parameters(VAE)]]
+    assert to_config(from_config(config), complete=True) == to_config(from_config(config)) == config
+    assert to_config(from_config(to_config(graph)), complete=True) == config

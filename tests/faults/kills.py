@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count, cycle
@@ -10,8 +11,6 @@ from pathlib import Path
 
 from pgmgraph.schedules import Schedule
 from tests.faults.learner import Answer, answer_of, child, learn
-
-_LONGEST = 0.8  # seconds; beyond setting up, and some rounds
 
 
 def kill_at_random(folder: Path, schedules: list[Schedule], kills: int, seed: int) -> tuple[Counter[str], list[bool]]:
@@ -25,22 +24,23 @@ def kill_at_random(folder: Path, schedules: list[Schedule], kills: int, seed: in
     hit: Counter[str] = Counter()
     alike: list[bool] = []
     undisturbed = [answer_of(learn, folder / f"undisturbed-{place}", one) for place, one in enumerate(schedules)]
+    begin = time.monotonic()
+    assert answer_of(learn, folder / "timed", schedules[0]) == undisturbed[0]
+    longest = time.monotonic() - begin
     for number, (schedule, expected) in zip(count(), cycle(zip(schedules, undisturbed, strict=True)), strict=False):
         path = folder / f"run-{number}"
-        answer = _disturbed(path, schedule, left, moments, hit)
+        answer = _disturbed(path, schedule, (moments.uniform(0, longest) for _ in left), hit)
         alike.append(answer == expected)
         if hit.total() == kills:
             break
     return hit, alike
 
 
-def _disturbed(
-    path: Path, schedule: Schedule, left: Iterator[int], moments: random.Random, hit: Counter[str]
-) -> Answer:
-    """How a run ends, though it is killed as long as there is a kill left."""
-    for _ in left:
+def _disturbed(path: Path, schedule: Schedule, moments: Iterator[float], hit: Counter[str]) -> Answer:
+    """How a run ends, though it is killed after so many seconds, as long as there are any, each time it goes on."""
+    for seconds in moments:
         with child(learn, path, schedule) as (process, answers):
-            if answers.poll(moments.uniform(0, _LONGEST)):
+            if answers.poll(seconds):
                 answer: Answer = answers.recv()
                 break
             process.kill()

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
 # Every picture that was not drawn, and how far the page is wider than the window.
 _ASKED = """<script>addEventListener("load", () => {
   const broken = [...document.images].filter(image => !image.complete || !image.naturalWidth).length;
-  const wider = document.documentElement.scrollWidth - innerWidth;
+  const wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   document.title = `broken ${broken} of ${document.images.length}, wider ${wider}`;
 });</script>"""
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pgmgraph.plotting import curves_figure
-from pgmgraph.report import final_values, quantities, write_comparison
+from pgmgraph.report import History, final_values, quantities, write_comparison
 from pgmgraph.report.comparison import comparison_page
 from pgmgraph.report.page import Pictures, render
 from tests.report.browser import measured, needs_chromium, opened
 
-RUNS = {
+RUNS: dict[str, History] = {
     "mutual": {"accuracy": [0.5, 0.9], "F": [-20.0, -10.0], "seconds": [2.0, 1.0]},
     "control": {"F": [-30.0, None, -25.0], "seconds": [1.0, 1.0, 1.0], "nmi": [0.1, 0.2, 0.3]},
     "unknown": {"F": [None], "seconds": [None]},

@@ -6,9 +6,8 @@ import base64
 from typing import TypeVar
 
 from pgmgraph import Entry
-from pgmgraph.report import Account, sections
+from pgmgraph.report import Account, History, Story, sections
 from pgmgraph.report.page import Bars, Block, Listing, Paragraph, Pictures, Section, Table
-from tests.report.stories import Fitted, whole_story
 
 B = TypeVar("B", bound=Block)
 
@@ -64,7 +63,7 @@ def test_the_table_of_rounds_is_short_and_has_the_first_and_the_last() -> None:
 
 
 def test_curves_are_drawn_of_what_is_known() -> None:
-    history = {"accuracy": [0.5], "F": [None], "seconds": [1.0]}
+    history: History = {"accuracy": [0.5], "F": [None], "seconds": [1.0]}
     section = sections.learning(Account("t", history=history, name="mutual", others={"control": {"accuracy": [0.25]}}))
     pictures = only(section, Pictures)
     assert [picture.text for picture in pictures.pictures] == ["accuracy by round; last: mutual 0.500, control 0.250"]
@@ -72,8 +71,8 @@ def test_curves_are_drawn_of_what_is_known() -> None:
     assert [row[0] for row in table.rows] == ["mutual", "control"]
 
 
-def test_the_summary_has_the_main_figures_beside_those_of_other_runs(fitted: Fitted) -> None:
-    figures = {figure.name: figure for figure in sections.summary(whole_story(fitted))}
+def test_the_summary_has_the_main_figures_beside_those_of_other_runs(story: Story) -> None:
+    figures = {figure.name: figure for figure in sections.summary(story)}
     assert list(figures) == ["accuracy", "nmi", "ari", "F", "rounds", "time", "items", "clusters of gmm.c"]
     assert figures["accuracy"].remark == f"no messages: {figures['accuracy'].value}"
     assert figures["rounds"].value == "3"
@@ -87,8 +86,8 @@ def test_warnings_come_once_each_with_how_often() -> None:
     assert isinstance(sections.warned(Account("t")).blocks[0], Paragraph)
 
 
-def test_the_model_is_a_picture_beside_its_configuration(fitted: Fitted) -> None:
-    section = sections.model(whole_story(fitted))
+def test_the_model_is_a_picture_beside_its_configuration(story: Story) -> None:
+    section = sections.model(story)
     assert section.beside
     pictures, listing = section.blocks
     assert isinstance(pictures, Pictures)

@@ -5,16 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from pgmgraph.report import Story, spaces
 from pgmgraph.report.page import Heat, Paragraph, Pictures, Table
-from tests.report.stories import Fitted, whole_story
-
-
-@pytest.fixture(scope="module")
-def story(fitted: Fitted) -> Story:
-    return whole_story(fitted)
 
 
 def test_a_latent_space_is_shown_by_cluster_and_by_label(story: Story) -> None:
