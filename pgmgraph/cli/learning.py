@@ -112,7 +112,9 @@ def fit(
     patience: Annotated[int | None, typer.Option(help="For so many rounds; 3 by default.")] = None,
     restarts: Annotated[int | None, typer.Option(help="How many beginnings are tried; the best goes on.")] = None,
     restart_rounds: Annotated[int | None, typer.Option(help="After so many rounds each; 12 by default.")] = None,
-    frozen: Annotated[list[str] | None, typer.Option(help="A module that sends but does not learn.")] = None,
+    frozen: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE", help="A module that sends but does not learn.")
+    ] = None,
     strict: Annotated[
         bool | None, typer.Option("--strict/--no-strict", help="Stop where an exact update lowers F.")
     ] = None,

@@ -78,8 +78,8 @@ def load_graph(reference: str | Path, data: Data | None = None, *, seed: int = 0
     """A graph from a YAML file, or from a function of a Python file.
 
     Args:
-        reference: the path of a file that ends in .yaml, .yml or .json; or `file.py:function`, or
-            `package.module:function`.
+        reference: the path of a file that ends in .yaml, .yml or .json, of which a section `fit` is left to the command
+            line; or `file.py:function`, or `package.module:function`.
         data: values by the name of the observation. A function is given those that it has arguments for; give all of
             them to `fit` too, which puts them into the place of what the function made up.
         seed: what the randomness of constructors, or of the function, follows from.
@@ -89,7 +89,9 @@ def load_graph(reference: str | Path, data: Data | None = None, *, seed: int = 0
     """
     path = Path(reference)
     if path.suffix.lower() in _YAML:
-        return from_config(read_config(path), data, seed=seed, folder=path.parent)
+        config = read_config(path)
+        config.pop("fit", None)  # how the command line is to learn it
+        return from_config(config, data, seed=seed, folder=path.parent)
     place, colon, name = str(reference).rpartition(":")
     if not colon:
         raise ConfigError(

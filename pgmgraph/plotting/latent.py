@@ -170,12 +170,7 @@ def latent_figure(
     groups = sorted({int(group) for _, groups in checked.values() for group in np.unique(groups)})
     shown = [group for group in groups if group >= 0] + ([-1] if groups and groups[0] < 0 else [])
     look = {group: _look(group, rank, styles) for rank, group in enumerate(shown)}
-    listed = shown if len(shown) <= LEGEND_ROWS * LEGEND_COLUMNS else shown[: LEGEND_ROWS * LEGEND_COLUMNS - 1]
-    labels = [_label(group, names) for group in listed]
-    handles = [_legend_handle(*look[group]) for group in listed]
-    if len(listed) < len(shown):
-        labels.append(f"and {len(shown) - len(listed):,} more")
-        handles.append(Line2D([], [], linestyle="none"))
+    labels, handles = _legend(look, names)
     legend_columns = math.ceil(len(labels) / LEGEND_ROWS)
     legend_inches = legend_columns * (0.5 + 0.08 * max((len(label) for label in labels), default=0))
     columns, rows = min(len(checked), PANELS_A_ROW), math.ceil(len(checked) / PANELS_A_ROW)
@@ -195,8 +190,7 @@ def latent_figure(
         for group, ellipse in around.items():
             _draw_ellipse(axes, ellipse, look.get(group, (INK, "o"))[0])
     figure.legend(
-        handles, [plain(label) for label in labels], loc="upper left", ncols=legend_columns, frameon=False,
-        fontsize=TEXT_SIZE, labelcolor=INK,
+        handles, labels, loc="upper left", ncols=legend_columns, frameon=False, fontsize=TEXT_SIZE, labelcolor=INK,
         bbox_to_anchor=(1 - (legend_inches + 0.08) / width, 1 - (top + HEADING_INCHES - 0.06) / height),
         borderpad=0, borderaxespad=0, handletextpad=0.4, columnspacing=1.0,
     )  # fmt: skip
@@ -235,6 +229,18 @@ def _label(group: int, names: Names | None) -> str:
 def _look(group: int, rank: int, styles: Mapping[int, int] | None) -> tuple[str, str]:
     """Colour and marker of a group."""
     return (UNLABELLED, "o") if group < 0 else group_style((styles or {}).get(group, rank))
+
+
+def _legend(look: Mapping[int, tuple[str, str]], names: Names | None) -> tuple[list[str], list[Line2D]]:
+    """What a legend says of the groups, of all of them where there is room."""
+    room = LEGEND_ROWS * LEGEND_COLUMNS
+    listed = list(look) if len(look) <= room else list(look)[: room - 1]
+    labels = [plain(_label(group, names)) for group in listed]
+    handles = [_legend_handle(*look[group]) for group in listed]
+    if len(listed) < len(look):
+        labels.append(f"and {len(look) - len(listed):,} more")
+        handles.append(Line2D([], [], linestyle="none"))
+    return labels, handles
 
 
 def _legend_handle(colour: str, marker: str) -> Line2D:

@@ -72,12 +72,9 @@ def tell(
     Raises:
         DataError: the labels are no labels, or go with no variable.
     """
-    known = None if labels is None else Labels.of(labels, label_names)
     latent_beliefs = {name: belief for name, belief in beliefs.items() if name.split(".")[0] in graph.modules}
+    known = None if labels is None else _labels(labels, label_names, latent_beliefs)
     seen = {name: belief for name, belief in latent_beliefs.items() if not bool(belief.missing_rows().all())}
-    if known is not None and len(known.codes) not in {len(belief) for belief in latent_beliefs.values()}:
-        sizes = ", ".join(f"{name} has {len(belief)} items" for name, belief in latent_beliefs.items())
-        raise DataError(f"Expected a label for each item; got {len(known.codes)} labels, and {sizes or 'no beliefs'}.")
     plates = graph.check().plates
 
     def plate(variable: str) -> str:
@@ -103,3 +100,12 @@ def tell(
     ]
     plate_sizes = {plate(name): len(belief) for name, belief in latent_beliefs.items()}
     return Story(account, wiring(graph), tuple(graph.observations), plate_sizes, latents, partitions, pictures, known)
+
+
+def _labels(values: Values, names: Sequence[str] | None, beliefs: Mapping[str, Message]) -> Labels:
+    """The labels, refused where there are not as many as some variable has items."""
+    labels = Labels.of(values, names)
+    if len(labels.codes) not in {len(belief) for belief in beliefs.values()}:
+        sizes = ", ".join(f"{name} has {len(belief)} items" for name, belief in beliefs.items())
+        raise DataError(f"Expected a label for each item; got {len(labels.codes)} labels, and {sizes or 'no beliefs'}.")
+    return labels

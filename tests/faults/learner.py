@@ -70,10 +70,10 @@ def learn(path: Path, schedule: Schedule, trouble: Trouble | None = None) -> Ans
         )
     except (PgmgraphError, Interrupted) as error:
         return Answer(type(error).__name__, str(error))
-    return Answer("finished", fingerprint(graph, result, Run(path)))
+    return Answer("finished", fingerprint(result, Run(path)))
 
 
-def fingerprint(graph: ModelGraph, result: FitResult, run: Run) -> str:
+def fingerprint(result: FitResult, run: Run) -> str:
     """A hash of all that came of a run but for the seconds; in memory, and on disk."""
     digest = hashlib.sha256()
     columns = [
@@ -81,9 +81,8 @@ def fingerprint(graph: ModelGraph, result: FitResult, run: Run) -> str:
     ]
     traces = [[(entry.F, entry.terms) for entry in trace] for trace in (result.trace, run.trace)]
     beliefs = {name: {part: getattr(one, part) for part in one.per_item} for name, one in result.beliefs.items()}
-    states = {name: module.state_dict() for name, module in graph.modules.items()}
     kept = {name: state.values for name, state in run.read().snapshot.modules.items()}
-    for piece in pieces([columns, traces, beliefs, states, kept, result.rounds, result.reason]):
+    for piece in pieces([columns, traces, beliefs, kept, result.rounds, result.reason]):
         digest.update(piece)
     return digest.hexdigest()
 
