@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pgmgraph import ModelGraph, Observation, Run, Scores, fit
-from pgmgraph.config import load_graph, read_config
-from pgmgraph.runs import STATUS
+from pgmgraph import ModelGraph, Run, Scores, fit
+from pgmgraph.config import load_graph
 from tests.cli.calls import call, done, records, wrong
 from tests.test_fit import same, states
 
@@ -36,7 +35,7 @@ def test_it_learns_what_python_learns_and_resumes_to_the_bit(folder: Path) -> No
     run = Run("runs/graph-1")
     assert same(states(run.graph()), states(graph))
     assert without_seconds(run.history) == without_seconds(history)
-    assert LABELLED < history.keys()
+    assert history.keys() > LABELLED
 
 
 def test_resuming_from_an_earlier_round_comes_to_the_same_end(learnt: Path) -> None:
@@ -52,9 +51,6 @@ def test_the_data_of_a_run_are_found_from_any_folder(learnt: Path, monkeypatch: 
 
 
 def test_options_win_over_the_file(folder: Path) -> None:
-    np.save("sorted.npy", np.sort(np.load("labels.npy")))
-    done("fit", "graph.yaml", "--no-report", "--rounds", 1, "--set", "gmm.components=4", "--schedule", "[gmm, vae]",
-         "--data", "pixels=new.npy", "--labels", "vae.z=labels.npy", "--objective") if False else None  # fmt: skip
     done("fit", "graph.yaml", "--no-report", "--rounds", 1, "--set", "gmm.components=4", "--seed", 5, "--keep", 1)
     config = Run("runs/graph-1").config
     assert config["graph"]["modules"]["gmm"]["components"] == 4
@@ -112,7 +108,7 @@ def test_what_makes_no_run_is_refused_with_its_cause(folder: Path, options: list
     message = wrong(2, "fit", "graph.yaml", *options)
     lacking = [part for part in parts if part not in message]
     assert not lacking, f"Expected {lacking} in: {message}"
-    assert not Path("runs").exists()
+    assert not list(Path().glob("runs/*"))
 
 
 def test_the_section_fit_is_checked_as_a_whole(folder: Path) -> None:
@@ -143,11 +139,6 @@ def test_a_graph_that_a_function_makes_is_made_again_to_go_on(folder: Path) -> N
 
 def test_the_control_is_the_same_without_what_goes_back(folder: Path) -> None:
     done("fit", "graph.yaml", "--no-report", "--control")
-    graph = load_graph("graph.yaml", {"pixels": np.load("digits.npy")})
-    alone = ModelGraph()
-    pixels = Observation(np.load("digits.npy"), scale=1 / 255)
-    again = load_graph("graph.yaml", {"pixels": np.load("digits.npy")})
-    del graph, alone, pixels, again
     run, control = Run("runs/graph-1"), Run("runs/graph-1/control")
     assert control.config["graph"]["wires"]["gmm.x"]["backward"] is False
     assert run.config["graph"]["modules"] == control.config["graph"]["modules"]
@@ -185,13 +176,10 @@ def test_a_folder_that_cannot_be_written_is_a_failure(folder: Path) -> None:
     assert "file" in wrong(1, "fit", "graph.yaml", "--run-dir", "file/run")
 
 
-def test_a_run_that_was_altered_is_no_longer_taken(learnt: Path) -> None:
-    config = read_config(learnt / "run.yaml")
-    assert config["notes"] is not None
+def test_a_checkpoint_that_was_altered_is_a_failure(learnt: Path) -> None:
     (learnt / "checkpoints" / "round-000002" / "gmm.pt").write_bytes(b"nonsense")
     message = wrong(1, "resume", learnt, "--rounds", 3, "--no-report")
     assert "round-000002" in message
-    assert (learnt / STATUS).is_file()
 
 
 @pytest.mark.slow

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
 
 from pgmgraph import Checkpoints, FitResult, ModelGraph, Observation, Run, fit
 from pgmgraph.datasets import load_bundled_digits
@@ -22,6 +20,7 @@ from pgmgraph.events import Event
 from pgmgraph.schedules import Schedule
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.vae import VAE
+from tests.bits import bits_of
 
 ROUNDS = 12
 SECONDS = 60  # that no run takes, on the busiest machine; whoever waits longer waits for ever
@@ -74,35 +73,12 @@ def learn(path: Path, schedule: Schedule, trouble: Trouble | None = None) -> Ans
 
 
 def fingerprint(result: FitResult, run: Run) -> str:
-    """A hash of all that came of a run but for the seconds; in memory, and on disk."""
-    digest = hashlib.sha256()
-    columns = [
-        {name: column for name, column in one.items() if name != "seconds"} for one in (result.history, run.history)
-    ]
+    """The bits of all that came of a run but for the seconds; in memory, and on disk."""
+    histories = (result.history, run.history)
+    columns = [{name: column for name, column in one.items() if name != "seconds"} for one in histories]
     traces = [[(entry.F, entry.terms) for entry in trace] for trace in (result.trace, run.trace)]
-    beliefs = {name: {part: getattr(one, part) for part in one.per_item} for name, one in result.beliefs.items()}
-    kept = {name: state.values for name, state in run.read().snapshot.modules.items()}
-    for piece in pieces([columns, traces, beliefs, kept, result.rounds, result.reason]):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def pieces(value: object) -> Iterator[bytes]:
-    """The bits of nested values, tensors among them."""
-    match value:
-        case Tensor():
-            yield f"{value.dtype} {tuple(value.shape)}".encode()
-            yield value.detach().contiguous().numpy().tobytes()
-        case Mapping():
-            for key, one in value.items():
-                yield repr(key).encode()
-                yield from pieces(one)
-        case list() | tuple():
-            yield f"{len(value)}".encode()
-            for one in value:
-                yield from pieces(one)
-        case _:
-            yield repr(value).encode()  # of a float, all of its digits
+    kept = run.read().snapshot
+    return bits_of([columns, traces, dict(result.beliefs), kept.modules, kept.mail, result.rounds, result.reason])
 
 
 # Forked from a process that has imported everything and has one thread, children begin to learn at once.

@@ -1,0 +1,62 @@
+"""`pgmgraph report` and `compare`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pgmgraph import Run
+from tests.cli.calls import call, done, records, wrong
+
+
+@pytest.mark.slow
+def test_the_report_tells_of_the_run_and_its_data(learnt: Path) -> None:
+    done("report", learnt)
+    page = (learnt / "report.html").read_text(encoding="utf-8")
+    assert "graph-1" in page
+    assert "confusion" in page.lower() or "labels" in page.lower()
+    assert {path.name for path in (learnt / "pictures").iterdir()} == {"graph.png", "curves.png"}
+
+
+def test_without_its_data_the_report_has_what_the_run_holds(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "runs" / "graph-1", run)
+    text = (run / "run.yaml").read_text(encoding="utf-8")
+    (run / "run.yaml").write_text(text.replace(str(finished), str(tmp_path / "gone")), encoding="utf-8")
+    result = call("report", run, "--out", tmp_path / "page.html")
+    if "sha256" in text.splitlines()[-1] and result.exit_code != 0:
+        pytest.skip("the configuration is sealed")
+    assert result.exit_code == 0
+    assert "goes without the data" in result.stderr
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_runs_are_compared_by_their_last_values(learnt: Path, finished: Path) -> None:
+    done("resume", learnt, "--rounds", 3, "--no-report")
+    shutil.copytree(finished / "runs" / "graph-1", "runs/other")
+    [found] = records("compare", learnt, "runs/other", "--out", "both.html")
+    assert [row["run"] for row in found["runs"]] == ["graph-1", "other"]
+    assert [row["rounds"] for row in found["runs"]] == [3, 2]
+    for row in found["runs"]:
+        history = Run(f"runs/{row['run']}").history
+        assert row["F"] == history["F"][-1]
+        assert row["accuracy"] == history["accuracy"][-1]
+    page = Path("both.html").read_text(encoding="utf-8")
+    assert "graph-1" in page
+    assert "other" in page
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(learnt: Path, finished: Path) -> None:
+    other = finished / "runs" / "graph-1"
+    [found] = records("compare", learnt, other, "--out", "both.png")
+    assert [row["run"] for row in found["runs"]] == [str(learnt), str(other)]
+    assert Path("both.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_no_run_is_refused(learnt: Path) -> None:
+    assert "Did you mean 'graph-1'?" in wrong(2, "report", "runs/graph-2")
+    assert "Did you mean 'graph-1'?" in wrong(2, "compare", learnt, "runs/grap-1")
+    assert "different runs" in wrong(2, "compare", learnt, learnt)
+    assert "nowhere.npy" in wrong(2, "report", learnt, "--data", "pixels=nowhere.npy")
