@@ -13,15 +13,18 @@ from typing import Any
 
 from pgmgraph.checkpoints import Checkpoints
 from pgmgraph.engine import Data, fitted
-from pgmgraph.errors import ScheduleError
+from pgmgraph.errors import PgmgraphError, ScheduleError
 from pgmgraph.events import FitEnded, FitStarted
 from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.learning import Learning, Watcher
 from pgmgraph.ledger import Entry
+from pgmgraph.observation import Values
 from pgmgraph.recording import Recording
 from pgmgraph.restarts import Beginnings
+from pgmgraph.runs import Run
 from pgmgraph.schedules import Schedule
+from pgmgraph.scores import Scores
 from pgmgraph.variables import Beliefs
 
 EVERY_ROUND = Checkpoints()
@@ -67,6 +70,7 @@ def fit(
     run_dir: str | Path | None = None,
     resume: bool | str = False,
     checkpoints: Checkpoints = EVERY_ROUND,
+    report: bool = True,
     notes: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
     device: str = "auto",
@@ -98,6 +102,7 @@ def fit(
             which is to have more rounds: from its last checkpoint, or from the one of this name. The graph is a new
             one, the arguments are as they were, and the result is that of a run that was never interrupted.
         checkpoints: when they are written. See `Checkpoints`.
+        report: whether the report of the run is written into `run_dir` at the end; it takes some seconds.
         notes: plain values that the run directory keeps beside its configuration, such as where the data came from;
             they decide nothing, and a resumed run keeps those it was begun with.
         executor: where modules run; in this process by default.
@@ -142,7 +147,21 @@ def fit(
         beginnings = Beginnings(learning, restarts, min(rounds, restart_rounds)) if restarts > 1 else None
         if recording:
             recording.begin(learning, arguments, notes or {})
-        return _run(learning, rounds, convergence, beginnings, recording)
+        result = _run(learning, rounds, convergence, beginnings, recording)
+        if recording and report:
+            labels = next((one.labels for one in callbacks if isinstance(one, Scores)), None)
+            _report(recording.path, graph, result.beliefs, labels)
+        return result
+
+
+def _report(path: Path, graph: ModelGraph, beliefs: Beliefs, labels: Values | None) -> None:
+    """Write the report of a run; what has been learnt is safe by now, so a failure is no more than a warning."""
+    from pgmgraph.report import report_run  # matplotlib takes a second to import, and only a run needs it
+
+    try:
+        report_run(Run(path), graph, beliefs, labels=labels)
+    except PgmgraphError as error:
+        warnings.warn(f"There is no report of the run in {path}: {error}", stacklevel=4)
 
 
 _ROUNDING = 1e-9

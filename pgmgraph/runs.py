@@ -27,6 +27,8 @@ STATUS = "status.json"
 CHECKPOINTS = "checkpoints"
 PICTURES = "pictures"
 REPORT = "report.html"
+CONTROL = "control"
+"""The folder, within that of a run, in which the same was learnt without backward messages."""
 
 _SEAL = "sha256"
 

@@ -5,11 +5,13 @@ import os
 import signal
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 
-from pgmgraph import Categorical, Checkpoints, ModelGraph, Observation, Run, Scores, events, fit
+import pgmgraph
+from pgmgraph import Categorical, Checkpoints, ModelGraph, Observation, Run, Scores, events
 from pgmgraph.errors import (
     BoundDecreased,
     CheckpointError,
@@ -30,6 +32,7 @@ from tests.toys import Drifting, Failing, blobs, intensities, observed
 torch.set_num_threads(1)
 
 ROUNDS = 4
+fit = partial(pgmgraph.fit, report=False)
 
 
 def gibbs() -> ModelGraph:
@@ -363,3 +366,30 @@ def test_a_folder_without_a_run_is_refused_with_the_nearest(tmp_path):
     (tmp_path / "mnist" / "status.json").write_text(json.dumps([1]))
     with refused(RunError, "status.json", "altered"):
         _ = Run(tmp_path / "mnist").status
+
+
+def test_a_run_ends_with_its_report(tmp_path):
+    data = Observation(torch.rand(80, 64, generator=torch.Generator().manual_seed(0)))
+    vae, gmm = VAE(3, hidden=(8,)), GMM(3, starts=2)
+    graph = ModelGraph(pixels=data, vae=vae, gmm=gmm)
+    graph.connect(data.value, vae.x)
+    graph.connect(vae.z, gmm.x)
+    pgmgraph.fit(graph, rounds=2, run_dir=tmp_path, callbacks=[Scores(gmm.c, torch.arange(80) % 3)])
+    page = (tmp_path / "report.html").read_text()
+    assert "accuracy" in page
+    assert "gmm.c" in page
+    pictures = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    assert {"model-1", "learning-1", "latent-space-1", "images-1"} <= pictures
+
+
+def test_a_report_that_cannot_be_written_costs_nothing_but_a_warning(tmp_path):
+    (tmp_path / "run").mkdir()
+
+    def block(event):
+        if isinstance(event, events.RoundEnded):
+            (tmp_path / "run" / "report.html").mkdir()
+
+    with pytest.warns(UserWarning, match="no report"):
+        result = pgmgraph.fit(mixture(), rounds=1, run_dir=tmp_path / "run", callbacks=[block])
+    assert result.rounds == 1
+    assert Run(tmp_path / "run").status["state"] == "finished"

@@ -19,7 +19,6 @@ from pgmgraph.cli.arguments import Data, GraphName, Labels, RunFolder, Settings
 from pgmgraph.cli.blueprints import Blueprint, without_messages
 from pgmgraph.cli.opened import again, folder_of, given_data, given_labels, plan_of, sources_of
 from pgmgraph.cli.plans import Plan, written_schedule
-from pgmgraph.cli.reporting import CONTROL, report_of
 from pgmgraph.cli.sources import absolute, labels_of, require_data, values_of
 from pgmgraph.cli.tracking import trackers
 from pgmgraph.cli.watching import watcher
@@ -28,7 +27,7 @@ from pgmgraph.fit import FitResult
 from pgmgraph.graph import ModelGraph
 from pgmgraph.observation import Values
 from pgmgraph.ports import OutPort
-from pgmgraph.runs import CONFIG
+from pgmgraph.runs import CONFIG, CONTROL
 
 if TYPE_CHECKING:
     from pgmgraph.trackers import Tracker
@@ -84,6 +83,7 @@ class Job:
                 callbacks=callbacks,
                 run_dir=self.path,
                 resume=resume,
+                report=False,
                 notes=self.notes,
             )
         except Interrupted:
@@ -226,7 +226,9 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
             raise Interrupted(str(error), job.path, error.rounds) from error
     written = None
     if report:
-        written = report_of(Run(job.path), job.graph, result.beliefs, next(iter(job.labels.values()), None))
+        from pgmgraph.report import report_run
+
+        written = report_run(Run(job.path), job.graph, result.beliefs, labels=next(iter(job.labels.values()), None))
     seconds = sum(value or 0.0 for value in result.history.get("seconds", ()))
     finals = {name: column[-1] for name, column in result.history.items() if name != "seconds" and column}
     answer.say()

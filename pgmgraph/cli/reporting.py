@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -19,13 +19,6 @@ from pgmgraph.errors import ConfigError, DataFileError
 from pgmgraph.graph import ModelGraph
 from pgmgraph.messages import Message
 from pgmgraph.provenance import describe
-from pgmgraph.runs import CONFIG, PICTURES, REPORT
-
-if TYPE_CHECKING:
-    from pgmgraph.report import Story
-
-CONTROL = "control"
-"""The folder, within that of a run, in which the same was learnt without backward messages."""
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")]
 
@@ -43,6 +36,8 @@ def report(
     The data and the labels are read where they were when the run was begun; without them the report has what the run
     directory itself holds.
     """
+    from pgmgraph.report import report_run
+
     opened = Run(run)
     given = {**given_data(data), **given_labels(labels)}
     beliefs: Mapping[str, Message] = {}
@@ -61,26 +56,9 @@ def report(
     if values:
         _compare_data(opened, graph)
         beliefs = infer(graph)
-    written = report_of(opened, graph, beliefs, known, out)
+    written = report_run(opened, graph, beliefs, labels=known, path=out)
     answer.say(str(written))
     answer.record({"run": run, "report": written})
-
-
-def report_of(
-    run: Run,
-    graph: ModelGraph,
-    beliefs: Mapping[str, Message],
-    labels: NDArray[np.int64] | None,
-    path: Path | None = None,
-) -> Path:
-    """Write the report of a run, and its pictures, into its folder."""
-    from pgmgraph.report import Account, tell, write_report
-
-    control = run.path / CONTROL
-    others = [Run(control)] if (control / CONFIG).is_file() else []
-    story = tell(graph, beliefs, Account.of(run, others), labels=labels)
-    _save_pictures(story, run.path / PICTURES)
-    return write_report(story, path or run.path / REPORT)
 
 
 def compare(
@@ -119,14 +97,3 @@ def _compare_data(run: Run, graph: ModelGraph) -> None:
         then = run.config["data"].get(name)
         if then != describe(observation.point):
             complain(f"Warning: the data of {name} are not those that {run.path} learnt from.")
-
-
-def _save_pictures(story: Story, folder: Path) -> None:
-    from pgmgraph.plotting import curves_figure, graph_figure, save
-    from pgmgraph.report import quantities
-
-    save(graph_figure(story.wiring.nodes, story.wiring.wires), folder / "graph.png")
-    account = story.account
-    curves = quantities({account.name: account.history, **account.others})
-    if curves:
-        save(curves_figure(curves), folder / "curves.png")

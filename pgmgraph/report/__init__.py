@@ -2,7 +2,7 @@
 
 from pgmgraph.report.account import Account, History
 from pgmgraph.report.comparison import write_comparison
-from pgmgraph.report.report import write_report
+from pgmgraph.report.report import report_run, write_report
 from pgmgraph.report.sections import final_values, quantities
 from pgmgraph.report.story import Story, tell
 
@@ -12,6 +12,7 @@ __all__ = [
     "Story",
     "final_values",
     "quantities",
+    "report_run",
     "tell",
     "write_comparison",
     "write_report",

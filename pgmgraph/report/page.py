@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import ClassVar, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pgmgraph.atomic import write_text
+from pgmgraph.atomic import whole_file, write_text
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,19 @@ def render(page: Page) -> str:
     html = environment.get_template("page.html").render(page=page)
     # A name of a file need not be text: half a surrogate pair has no place in UTF-8.
     return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def save_picture(picture: Picture, path: Path) -> Path:
+    """Write a picture as a file of its own; its kind gives the path its ending.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    kind, _, content = picture.source.partition(";base64,")
+    path = path.with_name(f"{path.name}.{kind.removeprefix('data:image/').partition('+')[0]}")
+    with whole_file(path) as temporary:
+        temporary.write_bytes(base64.b64decode(content))
+    return path
 
 
 def write_page(page: Page, path: Path) -> Path:

@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pgmgraph.graph import ModelGraph
+from pgmgraph.messages import Message
+from pgmgraph.observation import Values
 from pgmgraph.report import sections, spaces
-from pgmgraph.report.page import Page, Section, write_page
+from pgmgraph.report.account import Account
+from pgmgraph.report.page import Page, Pictures, Section, save_picture, write_page
 from pgmgraph.report.sections import last
-from pgmgraph.report.story import Story
+from pgmgraph.report.story import Story, tell
 from pgmgraph.report.wording import counted
+from pgmgraph.runs import CONFIG, CONTROL, PICTURES, REPORT, Run
+
+
+def report_run(
+    run: Run,
+    graph: ModelGraph,
+    beliefs: Mapping[str, Message],
+    *,
+    labels: Values | None = None,
+    path: str | Path | None = None,
+) -> Path:
+    """Write the report of a run, and its pictures as files of their own, into its folder.
+
+    A control, a run in the folder `control` within that of the run, is shown beside it.
+
+    Args:
+        run: the run directory.
+        graph: as it has learnt.
+        beliefs: as `FitResult.beliefs`, or from `infer`.
+        labels: see `tell`.
+        path: of the report, in the place of `report.html` in the run's folder.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    control = run.path / CONTROL
+    others = [Run(control)] if (control / CONFIG).is_file() else []
+    page = report_page(tell(graph, beliefs, Account.of(run, others), labels=labels))
+    written = write_page(page, Path(path or run.path / REPORT))
+    for section in page.sections:
+        pictures = [one for block in section.blocks if isinstance(block, Pictures) for one in block.pictures]
+        for number, picture in enumerate(pictures, start=1):
+            save_picture(picture, run.path / PICTURES / f"{section.name}-{number}")
+    return written
 
 
 def write_report(story: Story, path: str | Path) -> Path:

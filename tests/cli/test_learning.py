@@ -120,8 +120,8 @@ def test_the_section_fit_is_checked_as_a_whole(folder: Path) -> None:
 
 
 def test_a_resumed_run_learns_from_the_data_that_it_was_begun_with(learnt: Path, finished: Path) -> None:
-    other = finished / "new.npy"
-    message = wrong(2, "resume", learnt, "--rounds", 3, "--data", f"pixels={other}")
+    np.save("turned.npy", np.load(finished / "digits.npy")[::-1])
+    message = wrong(2, "resume", learnt, "--rounds", 3, "--data", "pixels=turned.npy")
     assert "data.pixels" in message
     assert Run(learnt).status["rounds"] == 2
 

@@ -38,11 +38,9 @@ def test_an_unknown_module_is_refused_with_the_nearest() -> None:
 
 def test_a_broken_plugin_is_listed_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint("broken", "no_such_package:Module", registry.GROUP)
-    offers = {**{name: entries for name, entries in registry._offers().items()}, "broken": [broken]}
+    offers = {**registry._offers(), "broken": [broken]}
     monkeypatch.setattr(registry, "_offers", lambda: offers)
-    monkeypatch.setattr(
-        looking, "entry_points", lambda *, group, name: EntryPoints(offers[name] if name in offers else [])
-    )
+    monkeypatch.setattr(looking, "entry_points", lambda *, group, name: EntryPoints(offers.get(name, [])))
     text = done("modules")
     assert "broken: The module 'broken' of an unknown distribution" in text
     assert "no_such_package" in text

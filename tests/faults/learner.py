@@ -63,6 +63,7 @@ def learn(path: Path, schedule: Schedule, trouble: Trouble | None = None) -> Ans
             rounds=ROUNDS,
             schedule=schedule,
             run_dir=path,
+            report=False,
             resume=(path / "run.yaml").exists(),
             checkpoints=Checkpoints(keep=2),
             callbacks=[trouble] if trouble else [],
