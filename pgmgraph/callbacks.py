@@ -26,7 +26,7 @@ class ProgressDisplay:
         self._console = console or Console()
         self._live: Progress | None = None
         self._task = TaskID(0)
-        self._rounds = self._first = 0
+        self._rounds = self._first = self._begun = 0
         self._begin = self._second = 0.0
         self._last = self._beginning = ""
 
@@ -51,6 +51,7 @@ class ProgressDisplay:
     def _start(self, event: events.FitStarted) -> None:
         self._rounds, self._first = event.rounds, event.first_round
         self._begin = time.perf_counter()
+        self._begun = 0
         if not self._console.is_terminal:
             return
         self._live = Progress(
@@ -83,11 +84,12 @@ class ProgressDisplay:
         """What the first round took, then what is left, in the end what all of it took."""
         if done == self._rounds:
             return f"{time.perf_counter() - self._begin:.0f} s"
-        # The first round starts every module, and says nothing about the pace of the others.
-        if done == 1:
-            self._second = time.perf_counter()
+        # The first round starts every module, and says nothing about the pace of the others. A run that is resumed has
+        # its first one later, and one of several beginnings has it again.
+        if not self._begun or done <= self._begun:
+            self._begun, self._second = done, time.perf_counter()
             return f"{seconds:.0f} s"
-        pace = (time.perf_counter() - self._second) / (done - 1)
+        pace = (time.perf_counter() - self._second) / (done - self._begun)
         return f"{pace * (self._rounds - done):.0f} s left"
 
     def _end(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError
 from pgmgraph.messages import Gaussian, GaussianPotential, PooledGaussianPotential
@@ -25,11 +26,13 @@ class Checked:
     Attributes:
         shapes: for each module, the event shape at each wired In port and each Out port.
         plates: for each module, the name of its plate; a module with no data below it has none.
+        lengths: by plate, how many rows each of its sequences has, where it has sequences.
         remarks: what is allowed, but weakens what F says.
     """
 
     shapes: Mapping[str, Mapping[str, Shape]]
     plates: Mapping[str, str]
+    lengths: Mapping[str, Tensor]
     remarks: tuple[str, ...]
 
 
@@ -44,7 +47,7 @@ def check(nodes: Mapping[str, Node], wires: Sequence[Wire], order: Sequence[str]
     shapes = _shapes(modules, observations, wires, order)
     _check_ranges(modules, observations, wires)
     remarks = [*_remarks(wires), *_module_remarks(modules, wires)]
-    return Checked(shapes, plates, tuple(remarks))
+    return Checked(shapes, plates, _lengths(observations), tuple(remarks))
 
 
 def _check_open_ports(
@@ -97,6 +100,24 @@ def _plates(
                     source,
                 )
     return {name: plate for name, (plate, _) in found.items() if name in modules}
+
+
+def _lengths(observations: Mapping[str, Observation]) -> dict[str, Tensor]:
+    """The sequences of each plate, which one of its observations may state, or several alike."""
+    stated: dict[str, tuple[str, Tensor]] = {}
+    for name, observation in observations.items():
+        if observation.lengths is None:
+            continue
+        first, lengths = stated.setdefault(observation.plate, (name, observation.lengths))
+        if not torch.equal(lengths, observation.lengths):
+            raise PlateError(
+                f"Expected the same sequences in {name!r} as in {first!r}, which share the plate "
+                f"{observation.plate!r}; got {len(observation.lengths)} and {len(lengths)} of them, or others. "
+                "Give them the same ids, or plates of their own.",
+                f"{first}.value",
+                f"{name}.value",
+            )
+    return {plate: lengths for plate, (_, lengths) in stated.items()}
 
 
 def _shapes(

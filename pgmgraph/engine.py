@@ -49,6 +49,7 @@ class Engine:
         observations: the data, by the name of the observation.
         mail: what lies on the wires.
         items: the number of items of each module's plate.
+        lengths: of the sequences of each module's plate; None where it has none.
         checked: what the check of the graph found out.
         beginning: which one of several is being learnt; it enters the seeds of modules that start from data.
     """
@@ -87,6 +88,7 @@ class Engine:
         self.checked: Checked = graph.check(self.observations)
         plates = {one.plate: len(one) for one in self.observations.values()}
         self.items = {name: plates[plate] for name, plate in self.checked.plates.items()}
+        self.lengths = {name: self.checked.lengths.get(plate) for name, plate in self.checked.plates.items()}
         self.mail = Mail(graph, self.observations)
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))
@@ -166,7 +168,8 @@ class Engine:
         # Beginnings differ by where modules start from data; all other noise is the same, so that F compares.
         starts = method == "update" and has(self.graph.modules[name], "start")
         which = f"{method} of beginning {self.beginning}" if self.beginning and starts else method
-        return Call(name, mail, seed_of(self.seed, name, which, number), self.graph.rounds_done, learn)
+        seed = seed_of(self.seed, name, which, number)
+        return Call(name, mail, seed, self.graph.rounds_done, learn, self.lengths.get(name))
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:
         """A context for each module that is not set up yet; the others must still fit their data."""

@@ -236,7 +236,7 @@ class CheckpointError(RunError):
         self.others = others
 
 
-class Interrupted(KeyboardInterrupt):  # noqa: N818  # like its base, a request and no error
+class Interrupted(KeyboardInterrupt):
     """Learning was interrupted; everything up to the end of `rounds` rounds is in the run directory `path`."""
 
     def __init__(self, message: str, path: Path, rounds: int) -> None:

@@ -69,6 +69,7 @@ def generate(
     # An observation knows how its values are scaled.
     seen = {name: node.replaced(values[name], name) for name, node in graph.observations.items() if name in values}
     engine = Engine(graph, complete(graph, seen), seed=seed, device="auto", executor=executor, watcher=silent)
+    engine.lengths = {}  # what is drawn is one sequence, for a module that looks along time
     order = graph.bottom_up()
     _explain(engine, order, values, seen)
     return Drawn(_descend(engine, order, values, n, temperature))

@@ -88,8 +88,8 @@ def infer_blocks(
         predict: names of observations.
         rounds: how many rounds of messages at most.
         batch_size: the rows of a block. By default 65,536; but the whole plate where a module takes it at once
-            (`Module.at_once` is None), as a transform does that knows the values it was fitted to, and where
-            observations lie on several plates, which have no common rows.
+            (`Module.at_once` is None), as a transform does that knows the values it was fitted to, or looks along
+            time, and where observations lie on several plates, which have no common rows.
         seed: what randomness follows from; each block has its own.
         executor: where modules run.
 
@@ -127,7 +127,13 @@ def _inferred(
 def _blocks(engine: Engine, batch_size: int | None) -> list[slice]:
     """The rows of each block; all of them at once where they cannot be told apart."""
     plates = set(engine.checked.plates.values())
-    whole = any(module.at_once is None for module in engine.graph.modules.values())
+    along_time = [name for name, module in engine.graph.modules.items() if module.sequential]
+    whole = bool(along_time) or any(module.at_once is None for module in engine.graph.modules.values())
+    if along_time and batch_size is not None:
+        raise DataError(
+            f"Expected no batch_size, since {along_time[0]} looks along time and rows cannot be cut apart; got "
+            f"{batch_size}. Leave it out, or infer some sequences at a time."
+        )
     if len(plates) > 1 and batch_size is not None:
         raise DataError(
             f"Expected data on one plate, to infer {batch_size} rows at a time; the graph has {', '.join(plates)}. "

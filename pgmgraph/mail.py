@@ -64,7 +64,8 @@ class Mail:
 
     def saved(self) -> Letters:
         """What modules have sent so far. Messages are frozen, so nothing is copied."""
-        return Letters(self._latent(self._forward), dict(self._back), self._latent(self._believed), dict(self._residuals))
+        forward, believed = self._latent(self._forward), self._latent(self._believed)
+        return Letters(forward, dict(self._back), believed, dict(self._residuals))
 
     def restore(self, letters: Letters) -> None:
         """Put back what modules had sent; observations stay."""

@@ -35,7 +35,7 @@ Method = Literal[
     "update",
 ]
 
-_RESERVED = frozenset({"elbo", "beliefs", "port", "n"})
+_RESERVED = frozenset({"elbo", "beliefs", "port", "n", "sequences"})
 
 
 class Outbox:
@@ -131,6 +131,9 @@ class Module(Node):
         at_once: the most items that `statistics`, `send` and `elbo` are given at a time; None for all.
         amortised: whether `send` ignores what comes from above, as an encoder does.
         elbo_items: on how many items of the plate `elbo` is evaluated and scaled up; None for all.
+        sequential: whether it looks along time. `statistics`, `send`, `elbo` and `update` then take an argument
+            `sequences` as well, (S,) int64: how many of the rows belong to each sequence, which come whole, one after
+            another. Rows that are missing are not left out, but flagged.
         dtype: what the messages it receives are cast to.
         context: see `Context`; set by `setup`.
         arguments: what the constructor was called with.
@@ -146,6 +149,7 @@ class Module(Node):
     at_once: int | None = 65_536
     amortised: bool = False
     elbo_items: int | None = None
+    sequential: bool = False
     dtype: torch.dtype = torch.float32
 
     context: Context
@@ -250,7 +254,7 @@ def _check_definition(cls: type[Module]) -> None:
         )
     _check_spelling(cls)
     ins, outs = {name for name, _ in cls.ins()}, {name for name, _ in cls.outs()}
-    both = ins | outs
+    both = ins | outs | ({"sequences"} if cls.sequential else set())
     for name, expected in {
         "event_shapes": ins,
         "statistics": both,

@@ -30,12 +30,15 @@ class Observation(Node):
             where that can be helped, and never changed.
         plate: the name of the plate that the rows are items of. One name means one N.
         missing: (N,) bool, True where nothing was observed; such rows may hold anything.
+        sequences: (N,) ids, numbers or words: the rows of one sequence have one id, and lie one after another in the
+            order of time. Without them a module that looks along time takes the whole plate for one sequence.
         scale: what values are multiplied by when they are cast, minibatch by minibatch; 1/255 turns
             8-bit images into intensities without a copy of the data.
 
     Attributes:
         point: the message that it sends.
         value_range: the smallest and largest (scaled) value that is not missing; (inf, -inf) where all are.
+        lengths: (S,) int64, how many rows each sequence has; None where there are no sequences.
         source: where the values came from, as a configuration has it; for the record alone.
 
     Raises:
@@ -45,12 +48,21 @@ class Observation(Node):
     value = Out(Point)
 
     source: str | None = None
+    lengths: Tensor | None = None
 
     def __init__(
-        self, values: Values, *, plate: str = "items", missing: Values | None = None, scale: float = 1.0
+        self,
+        values: Values,
+        *,
+        plate: str = "items",
+        missing: Values | None = None,
+        sequences: Values | None = None,
+        scale: float = 1.0,
     ) -> None:
         self.plate = plate
         self._read(values, missing, scale, name=None)
+        if sequences is not None:
+            self.lengths = _as_lengths(sequences, len(self))
 
     def __len__(self) -> int:
         return len(self.point)
@@ -162,6 +174,27 @@ def _as_mask(missing: Values, n: int, name: str | None) -> Tensor:
     if mask.all():
         raise DataError(f"Expected at least one row {_where(name)} that is not missing; all {n} are.", name)
     return mask.clone()
+
+
+def _as_lengths(sequences: Values, n: int) -> Tensor:
+    """How many rows each sequence has; raises where the rows of one do not lie one after another."""
+    ids = np.asarray(sequences.cpu() if isinstance(sequences, Tensor) else sequences)
+    if ids.shape != (n,) or ids.dtype.kind not in "biuUS":
+        raise DataError(
+            f"Expected `sequences` for an Observation as {n} ids, integers or words; got {ids.dtype} of shape "
+            f"{ids.shape}."
+        )
+    begins = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    first = np.unique(ids[begins], return_index=True)[1]
+    again = np.setdiff1d(np.arange(len(begins)), first)
+    if len(again):
+        row = int(begins[again[0]])
+        raise DataError(
+            f"Expected the rows of a sequence one after another; sequence {ids[row].item()!r} begins again at row {row}. Sort "
+            "the rows by sequence, and by time within it.",
+            rows=(row,),
+        )
+    return torch.from_numpy(np.diff(np.append(begins, n))).long()
 
 
 def _range(tensor: Tensor, mask: Tensor | None, name: str | None, scale: float) -> tuple[float, float]:

@@ -31,8 +31,8 @@ class Parcel:
 Delivery: TypeAlias = Parcel | tuple[Parcel, ...] | Mapping[str, Parcel] | None
 """What lies at a port: one message, potentials to be multiplied, a family's messages, or nothing."""
 
-Batch: TypeAlias = dict[str, Message | Mapping[str, Message] | None]
-"""A minibatch: the argument of each port's name."""
+Batch: TypeAlias = dict[str, Message | Mapping[str, Message] | Tensor | None]
+"""A minibatch: the argument of each port's name; and for a module that looks along time, "sequences"."""
 
 
 def _product(messages: list[Message]) -> Message:
@@ -44,7 +44,15 @@ class Batches:
     """A module's mail over the whole plate, handed out in minibatches.
 
     Items of which nothing was observed below the module (missing at every one of its In ports) are
-    left out: they enter no statistic, no gradient and no term of F.
+    left out: they enter no statistic, no gradient and no term of F. Time goes on where nothing is observed: where whole
+    sequences are handed out they stay, flagged.
+
+    Args:
+        mail: what lies at the module's ports.
+        explained: its In ports.
+        device, dtype: what messages are moved and cast to.
+        sequential: whether minibatches are to hold whole sequences.
+        lengths: of the sequences, (S,) int64; None where all rows are one sequence.
 
     Attributes:
         size: the number of items that are handed out.
@@ -57,6 +65,8 @@ class Batches:
         explained: frozenset[str],
         device: torch.device,
         dtype: torch.dtype,
+        sequential: bool = False,
+        lengths: Tensor | None = None,
     ) -> None:
         self._mail = mail
         self._device = device
@@ -64,7 +74,9 @@ class Batches:
         below = [parcel for port in explained for parcel in _parcels(mail.get(port))]
         anything = below or [parcel for delivery in mail.values() for parcel in _parcels(delivery)]
         self.plate_size = len(anything[0].message) if anything else 0
-        self.rows = _present(below, self.plate_size)
+        alone = torch.tensor([self.plate_size]) if lengths is None else lengths
+        self._lengths = alone if sequential else None
+        self.rows = None if sequential else _present(below, self.plate_size)
         self.size = self.plate_size if self.rows is None else len(self.rows)
         self._whole: Batch | None = None
 
@@ -73,37 +85,73 @@ class Batches:
         if batch_size is None or batch_size >= self.size:
             # Kept, so that modules may lay a whole plate out once for all passes of an update.
             if self._whole is None:
-                self._whole = self._take(slice(None) if self.rows is None else self.rows)
+                self._whole = self._take(slice(None) if self.rows is None else self.rows, self._lengths)
             yield self._whole
+            return
+        if self._lengths is not None:
+            yield from self._whole_sequences(torch.arange(len(self._lengths)), batch_size)
             return
         for begin in range(0, self.size, batch_size):
             here = slice(begin, min(begin + batch_size, self.size))
             yield self._take(here if self.rows is None else self.rows[here])
 
     def shuffled(self, batch_size: int) -> Iterator[Batch]:
-        """Minibatches of one epoch in a random order, the last one smaller where N demands it."""
+        """Minibatches of one epoch in a random order, the last one smaller where N demands it.
+
+        Of sequences, as many as fit, and at least one.
+        """
+        if self._lengths is not None:
+            yield from self._whole_sequences(torch.randperm(len(self._lengths)), batch_size)
+            return
         order = torch.randperm(self.size)
         if self.rows is not None:
             order = self.rows[order]
         for begin in range(0, self.size, batch_size):
             yield self._take(order[begin : begin + batch_size])
 
+    def rows_in(self, batch: Batch, batch_size: int | None) -> int:
+        """How many rows the first of the minibatches `in_order` has, given it."""
+        sequences = batch.get("sequences")
+        return int(sequences.sum()) if isinstance(sequences, Tensor) else min(self.size, batch_size or self.size)
+
     def placeholder(self) -> Batch:
         """The first item of the plate, missing or not: for the kinds and shapes of what is made of it."""
-        return self._take(slice(0, 1))
+        return self._take(slice(0, 1), None if self._lengths is None else torch.ones(1, dtype=torch.long))
 
     def subset(self, items: int, generator: torch.Generator) -> Batches:
         """At most `items` items, drawn by `generator` without replacement; all where there are no more."""
-        if items >= self.size:
-            return self
+        if items >= self.size or self._lengths is not None:
+            return self  # what is known of a step leans on all the others of its sequence
         chosen = torch.randperm(self.size, generator=generator)[:items].sort().values
         part = object.__new__(Batches)
         part.__dict__.update(self.__dict__, rows=chosen if self.rows is None else self.rows[chosen])
         part.size, part._whole = items, None
         return part
 
-    def _take(self, index: Index) -> Batch:
-        return {port: self._open(delivery, index) for port, delivery in self._mail.items()}
+    def _whole_sequences(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
+        """Minibatches of sequences in an order, of at most `batch_size` rows unless a sequence is longer."""
+        assert self._lengths is not None
+        begins = self._lengths.cumsum(0) - self._lengths
+        chosen: list[int] = []
+        rows = 0
+        for number in order.tolist():
+            length = int(self._lengths[number])
+            if chosen and rows + length > batch_size:
+                yield self._sequences(chosen, begins)
+                chosen, rows = [], 0
+            chosen.append(number)
+            rows += length
+        yield self._sequences(chosen, begins)
+
+    def _sequences(self, chosen: list[int], begins: Tensor) -> Batch:
+        assert self._lengths is not None
+        lengths = self._lengths[chosen]
+        starts = [torch.arange(length) + begin for begin, length in zip(begins[chosen], lengths, strict=True)]
+        return self._take(torch.cat(starts), lengths)
+
+    def _take(self, index: Index, lengths: Tensor | None = None) -> Batch:
+        batch: Batch = {port: self._open(delivery, index) for port, delivery in self._mail.items()}
+        return batch if lengths is None else {**batch, "sequences": lengths}
 
     def _open(self, delivery: Delivery, index: Index) -> Message | Mapping[str, Message] | None:
         match delivery:

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from pgmgraph import ModelGraph, Observation, ProgressDisplay, Scores, fit
+from pgmgraph import ModelGraph, Observation, ProgressDisplay, Scores, events, fit
 from pgmgraph.learning import Watcher
 from pgmgraph_modules.gmm import GMM
 from tests.toys import blobs
@@ -34,6 +34,17 @@ def test_a_line_a_round() -> None:
     for line in (lines[0], lines[2]):
         assert line.endswith(" s")
         assert "left" not in line
+
+
+def test_a_resumed_run_tells_its_own_pace() -> None:
+    out = io.StringIO()
+    show = ProgressDisplay("later", console=Console(file=out, width=120, color_system=None))
+    show(events.FitStarted(("gmm",), rounds=10, first_round=0, seed=0))
+    for round in (6, 7, 8):
+        show(events.RoundEnded(round, None, 0.0, {}))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "later: round 7/10  0 s"
+    assert lines[1:] == ["later: round 8/10  0 s left", "later: round 9/10  0 s left"]
 
 
 def test_columns_that_are_asked_for() -> None:

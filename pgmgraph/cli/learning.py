@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pgmgraph import Callback, Run, Scorer, Scores
 from pgmgraph import fit as learn
-from pgmgraph.cli.answers import Answer
+from pgmgraph.cli.answers import Answer, complain
 from pgmgraph.cli.arguments import Data, GraphName, Labels, RunFolder, Settings
 from pgmgraph.cli.blueprints import Blueprint, without_messages
 from pgmgraph.cli.opened import again, folder_of, given_data, given_labels, plan_of, sources_of
@@ -22,7 +22,7 @@ from pgmgraph.cli.plans import Plan, written_schedule
 from pgmgraph.cli.sources import absolute, labels_of, require_data, values_of
 from pgmgraph.cli.tracking import trackers
 from pgmgraph.cli.watching import watcher
-from pgmgraph.errors import Interrupted, UnknownNameError, suggestion
+from pgmgraph.errors import Interrupted, PgmgraphError, UnknownNameError, suggestion
 from pgmgraph.fit import FitResult
 from pgmgraph.graph import ModelGraph
 from pgmgraph.observation import Values
@@ -56,7 +56,7 @@ class Job:
         labels: integers by the name of the variable that they are compared with.
         notes: what the run directory is to keep.
         trackers: callbacks besides the display.
-        title: what it is called where it is shown; by default as the run directory.
+        beside: the name of the run that it is the control of, if any.
     """
 
     graph: ModelGraph
@@ -66,14 +66,14 @@ class Job:
     labels: Mapping[str, NDArray[np.int64]]
     notes: Mapping[str, Any] = field(default_factory=dict)
     trackers: Sequence[Tracker] = ()
-    title: str = ""
+    beside: str = ""
 
     def run(self, answer: Answer, resume: bool | str = False) -> FitResult:
         """Learn, and show it."""
         prefixes = {name: f"{name} " if len(self.labels) > 1 else "" for name in self.labels}
         scorers = [Scores(variable(self.graph, name), labels, prefixes[name]) for name, labels in self.labels.items()]
         shown = tuple(f"{prefix}accuracy" for prefix in prefixes.values())
-        watch = watcher(answer, self.path, self.title or self.path.name, shown)
+        watch = watcher(answer, self.path, shown, self.beside)
         callbacks: list[Callback | Scorer] = [watch, *scorers, *self.trackers]
         try:
             return learn(
@@ -218,9 +218,9 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
         path = job.path / CONTROL
         # Made again by its own configuration, in which nothing goes back.
         notes = {name: value for name, value in job.notes.items() if name not in ("graph", "set", "control")}
-        beside = Job(control, None, path, job.arguments, job.labels, notes, title=f"{job.path.name}/{CONTROL}")
+        other = Job(control, None, path, job.arguments, job.labels, notes, beside=job.path.name)
         try:
-            beside.run(answer, (path / CONFIG).is_file())
+            other.run(answer, (path / CONFIG).is_file())
         except Interrupted as error:
             # The run that it goes beside takes it up again.
             raise Interrupted(str(error), job.path, error.rounds) from error
@@ -228,7 +228,12 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
     if report:
         from pgmgraph.report import report_run
 
-        written = report_run(Run(job.path), job.graph, result.beliefs, labels=next(iter(job.labels.values()), None))
+        known = next(iter(job.labels.values()), None)
+        try:
+            written = report_run(Run(job.path), job.graph, result.beliefs, labels=known)
+        except PgmgraphError as error:
+            # What has been learnt is safe by now.
+            complain(f"Warning: There is no report of the run. {error}")
     seconds = sum(value or 0.0 for value in result.history.get("seconds", ()))
     finals = {name: column[-1] for name, column in result.history.items() if name != "seconds" and column}
     answer.say()

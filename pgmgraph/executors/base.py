@@ -26,6 +26,7 @@ class Call:
         seed: the seed of the generators that the call runs on.
         round: the current round, counted over all calls of `fit`.
         learn: whether an update learns, or only sends because the module is frozen.
+        lengths: how many rows each sequence of the plate has; None where it has none.
     """
 
     module: str
@@ -33,6 +34,7 @@ class Call:
     seed: int
     round: int = 0
     learn: bool = True
+    lengths: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | Non
 
 def _batches(module: Module, call: Call) -> Batches:
     context = module.context
-    batches = Batches(call.mail, frozenset(name for name, _ in module.ins()), context.device, module.dtype)
+    explained = frozenset(name for name, _ in module.ins())
+    batches = Batches(call.mail, explained, context.device, module.dtype, module.sequential, call.lengths)
     context.round, context.plate_size = call.round, batches.size
     return batches
 
@@ -169,9 +170,11 @@ def _send(module: Module, batches: Batches) -> Outbox:
         if batches.size == 0:
             sent = _checked(module, "send", function(**batches.placeholder()), 1)
             return _spread(_emptied(sent), batches)
-        pieces = [function(**batch) for batch in batches.in_order(module.at_once)]
-    first = _checked(module, "send", pieces[0], min(batches.size, module.at_once or batches.size))
-    whole = first if len(pieces) == 1 else _checked(module, "send", _concatenate(pieces), batches.size)
+        pieces: list[Outbox] = []
+        for batch in batches.in_order(module.at_once):
+            sent = function(**batch)
+            pieces.append(sent if pieces else _checked(module, "send", sent, batches.rows_in(batch, module.at_once)))
+    whole = pieces[0] if len(pieces) == 1 else _checked(module, "send", _concatenate(pieces), batches.size)
     return _spread(whole, batches)
 
 

@@ -98,6 +98,6 @@ def records(*arguments: object) -> list[dict[str, Any]]:
 
 def program(arguments: Sequence[object], folder: Path, **options: Any) -> subprocess.Popen[str]:
     """`pgmgraph` in a process of its own."""
-    command = [Path(sys.executable).with_name("pgmgraph"), *map(str, arguments)]
+    command = [str(Path(sys.executable).with_name("pgmgraph")), *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, encoding="utf-8", **options)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from itertools import count, cycle
 from pathlib import Path
 
 from pgmgraph.schedules import Schedule
@@ -19,36 +17,35 @@ def kill_at_random(folder: Path, schedules: list[Schedule], kills: int, seed: in
     Returns:
         At what the kills came; and of each run, whether its result is that of one that was never disturbed.
     """
-    moments = random.Random(seed)
-    left = iter(range(kills))
-    hit: Counter[str] = Counter()
-    alike: list[bool] = []
     undisturbed = [answer_of(learn, folder / f"undisturbed-{place}", one) for place, one in enumerate(schedules)]
     begin = time.monotonic()
     assert answer_of(learn, folder / "timed", schedules[0]) == undisturbed[0]
     longest = time.monotonic() - begin
-    for number, (schedule, expected) in zip(count(), cycle(zip(schedules, undisturbed, strict=True)), strict=False):
-        path = folder / f"run-{number}"
-        answer = _disturbed(path, schedule, (moments.uniform(0, longest) for _ in left), hit)
-        alike.append(answer == expected)
-        if hit.total() == kills:
-            break
+    moments = random.Random(seed)
+    hit: Counter[str] = Counter()
+    alike: list[bool] = []
+    while hit.total() < kills:
+        number = len(alike)
+        path, schedule = folder / f"run-{number}", schedules[number % len(schedules)]
+        answer = None
+        while answer is None and hit.total() < kills:
+            answer = _killed(path, schedule, moments.uniform(0, longest))
+            if answer is None:
+                hit[_at(path)] += 1
+        answer = answer or answer_of(learn, path, schedule)
+        alike.append(answer == undisturbed[number % len(schedules)])
     return hit, alike
 
 
-def _disturbed(path: Path, schedule: Schedule, moments: Iterator[float], hit: Counter[str]) -> Answer:
-    """How a run ends, though it is killed after so many seconds, as long as there are any, each time it goes on."""
-    for seconds in moments:
-        with child(learn, path, schedule) as (process, answers):
-            if answers.poll(seconds):
-                answer: Answer = answers.recv()
-                break
-            process.kill()
-            process.join()
-        hit[_at(path)] += 1
-    else:
-        answer = answer_of(learn, path, schedule)
-    return answer
+def _killed(path: Path, schedule: Schedule, seconds: float) -> Answer | None:
+    """Begin a run, or go on with it, and kill it after so many seconds; how it ended where it was faster."""
+    with child(learn, path, schedule) as (process, answers):
+        if answers.poll(seconds):
+            answer: Answer = answers.recv()
+            return answer
+        process.kill()
+        process.join()
+    return None
 
 
 def _at(path: Path) -> str:
