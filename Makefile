@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 BENCHMARKS := engine vae gmm speed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types docs bench clean
+.PHONY: help setup demo test test-all fuzz lint types docs bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do \
@@ -27,6 +27,9 @@ test: $(STAMP) ## run the tests, without the slow ones (ARGS go to pytest)
 
 test-all: $(STAMP) ## run every test
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(STAMP) ## read 10,000 damaged files (ARGS="--inputs 100000 --seed 1" for others)
+	$(BIN)/python -m tests.faults.fuzz $(ARGS)
 
 lint: $(STAMP) ## check style and formatting
 	$(BIN)/python -m ruff check

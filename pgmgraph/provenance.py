@@ -25,6 +25,7 @@ from pgmgraph.schedules import Schedule
 _DISTRIBUTIONS = ("pgmgraph", "torch", "pyro-ppl", "numpy", "scipy", "scikit-learn", "networkx")
 _HASHED_WHOLE = 1 << 30
 _PIECES = 1024
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def resolved(learning: Learning, arguments: Mapping[str, object]) -> dict[str, Any]:
@@ -58,8 +59,8 @@ def describe(point: Point) -> dict[str, Any]:
 
 
 def _bytes(values: Tensor) -> bytes:
-    # numpy knows not all of torch's types, but it knows bytes.
-    return values.cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    # numpy knows not all of torch's types, but it knows integers of their sizes.
+    return values.cpu().view(_INTEGERS[values.element_size()]).numpy().tobytes()
 
 
 def compare(run: Run, config: Mapping[str, Any]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Set
 import torch
 from torch import Tensor
 
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 def bits_of(value: object) -> str:
     """A hash of nested values: tensors with their dtypes and strides, messages and other dataclasses, plain values."""
@@ -22,7 +24,7 @@ def _pieces(value: object) -> Iterator[bytes]:
     match value:
         case Tensor():
             yield f"{value.dtype} {tuple(value.shape)} {value.stride()}".encode()
-            yield value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            yield value.detach().cpu().view(_INTEGERS[value.element_size()]).numpy().tobytes()
         case Mapping():
             yield f"{len(value)} by name".encode()
             for key, one in value.items():

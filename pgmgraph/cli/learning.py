@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from pgmgraph import Callback, Run, Scorer, Scores
-from pgmgraph import fit as learn
+from pgmgraph import Run
 from pgmgraph.cli.answers import Answer, complain
 from pgmgraph.cli.arguments import Data, GraphName, Labels, RunFolder, Settings
 from pgmgraph.cli.blueprints import Blueprint, without_messages
+from pgmgraph.cli.job import Job
 from pgmgraph.cli.opened import again, folder_of, given_data, given_labels, plan_of, sources_of
 from pgmgraph.cli.plans import Plan, written_schedule
-from pgmgraph.cli.sources import absolute, labels_of, require_data, values_of
+from pgmgraph.cli.sources import Sources, absolute, labels_of, require_data, values_of
 from pgmgraph.cli.tracking import trackers
-from pgmgraph.cli.watching import watcher
-from pgmgraph.errors import Interrupted, PgmgraphError, UnknownNameError, suggestion
-from pgmgraph.fit import FitResult
+from pgmgraph.errors import Interrupted, PgmgraphError
 from pgmgraph.graph import ModelGraph
-from pgmgraph.observation import Values
-from pgmgraph.ports import OutPort
 from pgmgraph.runs import CONFIG, CONTROL
-
-if TYPE_CHECKING:
-    from pgmgraph.trackers import Tracker
 
 RunDir = Annotated[
     Path | None, typer.Option("--run-dir", help="A folder of this run's own. By default runs/NAME-1, NAME-2 ...")
+]
+Rounds = Annotated[int | None, typer.Option(help="How many rounds there are to be, at most.")]
+FirstSeed = Annotated[int | None, typer.Option(help="What all randomness follows from; 0 by default.")]
+ScheduleText = Annotated[
+    str | None,
+    typer.Option(help="bottom_up, up_down, residual, stages such as '[vae, gmm, gmm]', or file.py:function."),
+]
+Tolerance = Annotated[float | None, typer.Option(help="Stop when F changes by less than this share of itself.")]
+Patience = Annotated[int | None, typer.Option(help="For so many rounds; 3 by default.")]
+Restarts = Annotated[int | None, typer.Option(help="How many beginnings are tried; the best goes on.")]
+RestartRounds = Annotated[int | None, typer.Option(help="After so many rounds each; 12 by default.")]
+Frozen = Annotated[
+    list[str] | None, typer.Option(metavar="MODULE", help="A module that sends but does not learn. Repeatable.")
+]
+Strict = Annotated[bool | None, typer.Option("--strict/--no-strict", help="Stop where an exact update lowers F.")]
+Objective = Annotated[bool | None, typer.Option("--objective/--no-objective", help="Whether F is computed.")]
+CheckpointRounds = Annotated[int | None, typer.Option(help="A checkpoint every so many rounds; 1 by default.")]
+CheckpointMinutes = Annotated[float | None, typer.Option(help="A checkpoint every so many minutes.")]
+Keep = Annotated[int | None, typer.Option(help="How many checkpoints are kept, besides the best; 2 by default.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Control = Annotated[
+    bool, typer.Option("--control", help="Learn the same without backward messages too, into RUN/control.")
+]
+Start = Annotated[
+    str | None, typer.Option("--from", help="A checkpoint of the run, such as round-000012; the last by default.")
 ]
 TensorBoardFolder = Annotated[
     Path | None, typer.Option("--tensorboard", help="Write for TensorBoard, into this folder.")
@@ -44,92 +58,28 @@ MLflowStore = Annotated[
 Report = Annotated[bool, typer.Option("--report/--no-report", help="Whether the report is written at the end.")]
 
 
-@dataclass
-class Job:
-    """One graph that is to learn, and all that goes with it.
-
-    Attributes:
-        graph: the graph, not yet fitted.
-        data: what `fit` must be given besides it.
-        path: the run directory.
-        arguments: of `fit`.
-        labels: integers by the name of the variable that they are compared with.
-        notes: what the run directory is to keep.
-        trackers: callbacks besides the display.
-        beside: the name of the run that it is the control of, if any.
-    """
-
-    graph: ModelGraph
-    data: Mapping[str, Values] | None
-    path: Path
-    arguments: Mapping[str, Any]
-    labels: Mapping[str, NDArray[np.int64]]
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    trackers: Sequence[Tracker] = ()
-    beside: str = ""
-
-    def run(self, answer: Answer, resume: bool | str = False) -> FitResult:
-        """Learn, and show it."""
-        prefixes = {name: f"{name} " if len(self.labels) > 1 else "" for name in self.labels}
-        scorers = [Scores(variable(self.graph, name), labels, prefixes[name]) for name, labels in self.labels.items()]
-        shown = tuple(f"{prefix}accuracy" for prefix in prefixes.values())
-        watch = watcher(answer, self.path, shown, self.beside)
-        callbacks: list[Callback | Scorer] = [watch, *scorers, *self.trackers]
-        try:
-            return learn(
-                self.graph,
-                self.data,
-                **self.arguments,
-                callbacks=callbacks,
-                run_dir=self.path,
-                resume=resume,
-                report=False,
-                notes=self.notes,
-            )
-        except Interrupted:
-            raise
-        except KeyboardInterrupt:
-            if not (self.path / CONFIG).is_file():
-                raise
-            text = f"Interrupted at once. Go on from the last checkpoint: pgmgraph resume {self.path}"
-            raise KeyboardInterrupt(text) from None
-
-
 def fit(
     answer: Answer,
     graph: GraphName,
     data: Data = None,
     labels: Labels = None,
-    rounds: Annotated[int | None, typer.Option(help="How many rounds to learn, at most.")] = None,
+    rounds: Rounds = None,
     run_dir: RunDir = None,
     settings: Settings = None,
-    seed: Annotated[int | None, typer.Option(help="What all randomness follows from; 0 by default.")] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(help="bottom_up, up_down, residual, stages such as '[vae, gmm, gmm]', or file.py:function."),
-    ] = None,
-    tol: Annotated[float | None, typer.Option(help="Stop when F changes by less than this share of itself.")] = None,
-    patience: Annotated[int | None, typer.Option(help="For so many rounds; 3 by default.")] = None,
-    restarts: Annotated[int | None, typer.Option(help="How many beginnings are tried; the best goes on.")] = None,
-    restart_rounds: Annotated[int | None, typer.Option(help="After so many rounds each; 12 by default.")] = None,
-    frozen: Annotated[
-        list[str] | None, typer.Option(metavar="MODULE", help="A module that sends but does not learn.")
-    ] = None,
-    strict: Annotated[
-        bool | None, typer.Option("--strict/--no-strict", help="Stop where an exact update lowers F.")
-    ] = None,
-    objective: Annotated[bool | None, typer.Option("--objective/--no-objective", help="Whether F is computed.")] = None,
-    checkpoint_rounds: Annotated[
-        int | None, typer.Option(help="A checkpoint every so many rounds; 1 by default.")
-    ] = None,
-    checkpoint_minutes: Annotated[float | None, typer.Option(help="A checkpoint every so many minutes.")] = None,
-    keep: Annotated[
-        int | None, typer.Option(help="How many checkpoints are kept, besides the best; 2 by default.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = None,
-    control: Annotated[
-        bool, typer.Option("--control", help="Learn the same without backward messages too, into RUN/control.")
-    ] = False,
+    seed: FirstSeed = None,
+    schedule: ScheduleText = None,
+    tol: Tolerance = None,
+    patience: Patience = None,
+    restarts: Restarts = None,
+    restart_rounds: RestartRounds = None,
+    frozen: Frozen = None,
+    strict: Strict = None,
+    objective: Objective = None,
+    checkpoint_rounds: CheckpointRounds = None,
+    checkpoint_minutes: CheckpointMinutes = None,
+    keep: Keep = None,
+    device: Device = None,
+    control: Control = False,
     report: Report = True,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowStore = None,
@@ -156,26 +106,8 @@ def fit(
         "keep": keep,
     }
     plan = Plan.of(blueprint.learning, options)
-    arguments = plan.arguments(blueprint.folder)
-    sources = {**blueprint.sources, **given_data(data)}
-    label_sources = {name: absolute(source, blueprint.folder) for name, source in plan.labels.items()}
-    label_sources |= given_labels(labels)
-    values = values_of(sources)
-    made = blueprint.graph(values, plan.seed)
-    require_data(made, values)
-    path = run_dir or free_folder(blueprint.name)
-    notes = {
-        "graph": blueprint.reference,
-        "folder": str(blueprint.folder),
-        "set": blueprint.settings,
-        "data": sources,
-        "labels": label_sources,
-        "plan": plan.notes,
-        "control": control,
-    }
-    job = Job(made, blueprint.needs(values), path, arguments, labels_of(label_sources), notes)
-    job.trackers = trackers(made, job.path, job.labels, tensorboard, mlflow)
-    beside = without_messages(made, job.data or {}, plan.seed, blueprint.folder) if control else None
+    job, beside = _begun(blueprint, plan, given_data(data), given_labels(labels), run_dir, control)
+    job.trackers = trackers(job.graph, job.path, job.labels, tensorboard, mlflow)
     _learn(answer, job, beside, report)
 
 
@@ -184,11 +116,9 @@ def resume(
     run: RunFolder,
     data: Data = None,
     labels: Labels = None,
-    rounds: Annotated[int | None, typer.Option(help="Learn until there are so many rounds.")] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="A checkpoint of the run, such as round-000012; the last by default.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = None,
+    rounds: Rounds = None,
+    start: Start = None,
+    device: Device = None,
     report: Report = True,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowStore = None,
@@ -209,6 +139,32 @@ def resume(
     control = opened.notes.get("control") is True
     beside = without_messages(made, besides or {}, plan.seed, folder_of(opened)) if control else None
     _learn(answer, job, beside, report, start or True)
+
+
+def _begun(
+    blueprint: Blueprint, plan: Plan, data: Sources, labels: Sources, run_dir: Path | None, control: bool
+) -> tuple[Job, ModelGraph | None]:
+    """What a new run is to do; and the graph of its control, if one is wanted."""
+    arguments = plan.arguments(blueprint.folder)
+    sources = {**blueprint.sources, **data}
+    in_file = {name: absolute(source, blueprint.folder) for name, source in plan.labels.items()}
+    label_sources = {**in_file, **labels}
+    values = values_of(sources)
+    graph = blueprint.graph(values, plan.seed)
+    require_data(graph, values)
+    notes = {
+        "graph": blueprint.reference,
+        "folder": str(blueprint.folder),
+        "set": blueprint.settings,
+        "data": sources,
+        "labels": label_sources,
+        "plan": plan.notes,
+        "control": control,
+    }
+    path = run_dir or free_folder(blueprint.name)
+    job = Job(graph, blueprint.needs(values), path, arguments, labels_of(label_sources), notes)
+    beside = without_messages(graph, job.data or {}, plan.seed, blueprint.folder) if control else None
+    return job, beside
 
 
 def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, resume: bool | str = False) -> None:
@@ -249,21 +205,6 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
             "report": written,
         }
     )
-
-
-def variable(graph: ModelGraph, name: str) -> OutPort:
-    """The variable of this name.
-
-    Raises:
-        UnknownNameError: there is none.
-    """
-    variables = graph.variables
-    if name not in variables:
-        raise UnknownNameError(
-            f"No variable named {name!r} to score.{suggestion(name, variables)} There are: {', '.join(variables)}.",
-            name,
-        )
-    return variables[name]
 
 
 def free_folder(name: str) -> Path:
