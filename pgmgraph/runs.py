@@ -61,7 +61,7 @@ class Run:
             raise RunError(f"Expected a run in {self.path}; there is no {CONFIG}.{_near(self.path)}", self.path)
         content = read_config(self.path / CONFIG)
         self.config: Mapping[str, Any] = {key: value for key, value in content.items() if key != _SEAL}
-        if content.get(_SEAL) != _hash(self.config):
+        if content.get(_SEAL) != _seal(self.config):
             raise RunError(
                 f"Expected in {self.path / CONFIG} what was written when the run was begun; got something else, by its "
                 "hash. Put back a copy of it. To learn otherwise, begin another run.",
@@ -212,17 +212,17 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def fingerprint(config: Mapping[str, Any]) -> str:
     """A hash of all in a run's configuration that decides what is learnt."""
-    return _hash(decisive(config))
+    return hashlib.sha256(json.dumps(decisive(config), sort_keys=True).encode()).hexdigest()
 
 
 def sealed(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's configuration as it is written: with a hash, by which `Run` knows that it is what was written."""
     plain = as_config(config)
-    return {**plain, _SEAL: _hash(plain)}
+    return {**plain, _SEAL: _seal(plain)}
 
 
-def _hash(config: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+def _seal(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config).encode()).hexdigest()
 
 
 def record_of(round: int, row: Mapping[str, float | None], stages: list[Entry]) -> Record:

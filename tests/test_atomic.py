@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pgmgraph.atomic import sweep, whole_file, whole_folder, write_text
+from pgmgraph.atomic import remove_folder, sweep, whole_file, whole_folder, write_text
 from pgmgraph.errors import OutputError
 from tests.refusals import refused
 
@@ -70,3 +70,11 @@ def test_leftovers_of_a_killed_process_are_swept(tmp_path):
     sweep(tmp_path)
     assert names_in(tmp_path) == ["kept"]
     sweep(Path(tmp_path / "not there"))
+
+
+def test_a_folder_is_removed_whole(tmp_path):
+    write_text(tmp_path / "folder" / "text", "text")
+    remove_folder(tmp_path / "folder")
+    assert names_in(tmp_path) == []
+    with refused(OutputError, str(tmp_path / "folder"), "No such file"):
+        remove_folder(tmp_path / "folder")

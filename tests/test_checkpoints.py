@@ -135,6 +135,9 @@ def test_a_file_that_lacks_something_is_refused_by_name(tmp_path, name):
     (path / name).unlink()
     with refused(CheckpointError, f"Expected a file in {path / name}", "got none", "Take round-000002"):
         read(path)
+    (path / name).mkdir()
+    with refused(CheckpointError, f"that can be read in {path / name}", "Is a directory", "Take round-000002"):
+        read(path)
     assert read(older).rounds == 2
     with refused(CheckpointError, "no older one"):
         read(tmp_path / "round-000001")
@@ -157,6 +160,17 @@ def test_a_single_bit_is_noticed_wherever_it_is(tmp_path, name):
         else:
             assert again == expected, "a blank of the manifest may become another blank, and no more"
     assert refusals > 140
+
+
+def test_another_order_of_the_terms_is_noticed(tmp_path):
+    """Their sum is F, to the last digit."""
+    path = write(tmp_path, checkpoint())
+    text = (path / "manifest.json").read_text()
+    first, second = (f'    "{name}": {value!r}' for name, value in checkpoint().known.terms["vae"].values.items())
+    assert f"{first},\n{second}" in text
+    (path / "manifest.json").write_text(text.replace(f"{first},\n{second}", f"{second},\n{first}"))
+    with refused(CheckpointError, str(path / "manifest.json"), "by its hash"):
+        read(path)
 
 
 def test_a_file_of_another_checkpoint_is_refused(tmp_path):

@@ -68,6 +68,42 @@ def test_a_line_that_is_no_record_is_refused(tmp_path):
             read_journal(tmp_path / "j")
 
 
+@pytest.mark.parametrize("change", [lambda a, b, c: [b, a, c], lambda a, b, c: [a, c], lambda a, b, c: [a, b, b, c]])
+def test_lines_in_another_order_are_noticed(tmp_path, change):
+    journal(tmp_path / "j")
+    (tmp_path / "j").write_text("".join(change(*(tmp_path / "j").read_text().splitlines(keepends=True))))
+    with refused(RunError, str(tmp_path / "j"), "line", "altered"):
+        read_journal(tmp_path / "j")
+
+
+def test_a_mark_says_how_much_there_must_be(tmp_path):
+    _, marks = journal(tmp_path / "j")
+    content = (tmp_path / "j").read_bytes()
+    for number, mark in enumerate(marks):
+        (tmp_path / "j").write_bytes(content[: mark["bytes"]])
+        assert len(read_journal(tmp_path / "j", mark)) == number
+        for later in marks[number + 1 :]:
+            with refused(RunError, str(tmp_path / "j"), "truncated"):
+                read_journal(tmp_path / "j", later)
+
+
+def test_half_a_line_is_written_over(tmp_path):
+    made, _ = journal(tmp_path / "j")
+    for number in (3, 4):
+        with (tmp_path / "j").open("a") as file:
+            file.write('{"number": 7, "val')
+        made.append({"number": number})
+        made = Journal(tmp_path / "j")
+        assert [record["number"] for record in read_journal(tmp_path / "j")] == list(range(number + 1))
+
+
+def test_what_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "j").mkdir()
+    for read in (Journal, read_journal):
+        with refused(RunError, str(tmp_path / "j"), "Is a directory"):
+            read(tmp_path / "j")
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with refused(OutputError, "j", "No such file"):
         Journal(tmp_path / "none" / "j").append({})

@@ -14,7 +14,7 @@ from rich.console import Console
 
 
 class Answer:
-    """Text on the standard output; or records of JSON there, one a line, and the text on the standard error.
+    """Text for people, or records of JSON for a program, one a line; each on the standard output.
 
     Args:
         machine: whether a program reads the standard output.
@@ -26,7 +26,7 @@ class Answer:
 
     def __init__(self, machine: bool) -> None:
         self.machine = machine
-        self.console = Console(stderr=machine, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.console = Console(quiet=machine, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def say(self, text: str = "") -> None:
         """A line or several, for people."""

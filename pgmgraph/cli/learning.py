@@ -18,6 +18,7 @@ from pgmgraph.cli.plans import Plan, written_schedule
 from pgmgraph.cli.sources import Sources, absolute, labels_of, require_data, values_of
 from pgmgraph.cli.tracking import trackers
 from pgmgraph.errors import Interrupted, PgmgraphError
+from pgmgraph.fit import FitResult
 from pgmgraph.graph import ModelGraph
 from pgmgraph.runs import CONFIG, CONTROL
 
@@ -190,19 +191,24 @@ def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, r
         except PgmgraphError as error:
             # What has been learnt is safe by now.
             complain(f"Warning: There is no report of the run. {error}")
+    _tell(answer, job.path, result, written)
+
+
+def _tell(answer: Answer, path: Path, result: FitResult, report: Path | None) -> None:
+    """Say what came of it in the end."""
     seconds = sum(value or 0.0 for value in result.history.get("seconds", ()))
     finals = {name: column[-1] for name, column in result.history.items() if name != "seconds" and column}
     answer.say()
     answer.table(["rounds", *finals, "seconds"], [[result.rounds, *finals.values(), seconds]])
-    answer.say(f"run: {job.path}" + (f"\nreport: {written}" if written else ""))
+    answer.say(f"run: {path}" + (f"\nreport: {report}" if report else ""))
     answer.record(
         {
-            "run": job.path,
+            "run": path,
             "reason": result.reason,
             "rounds": result.rounds,
             "values": finals,
             "seconds": seconds,
-            "report": written,
+            "report": report,
         }
     )
 

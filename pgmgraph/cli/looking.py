@@ -36,7 +36,7 @@ def modules(answer: Answer, names: Names = None) -> None:
             continue
         answer.say(f"  {one['summary']}\n")
         answer.table(
-            ["  port", "", "from below", "from above"],
+            ["  port", "", "upwards", "downwards"],
             [[f"  {name}", port["kind"], port["up"], port["down"]] for name, port in one["ports"].items()],
         )
         answer.say()

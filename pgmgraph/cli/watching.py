@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from pgmgraph import events, runs
 from pgmgraph.callbacks import ProgressDisplay
-from pgmgraph.cli.answers import Answer, complain
+from pgmgraph.cli.answers import Answer
+from pgmgraph.config import config_text, read_config
 from pgmgraph.events import Callback, Event
+
+_STANDARD_ERROR = 2
+_NOTED = b"\nInterrupt noted: the module in hand is finished first. A second one leaves at once.\n"
 
 
 def watcher(answer: Answer, path: Path, scores: tuple[str, ...], beside: str = "") -> Callback:
@@ -24,13 +29,19 @@ def watcher(answer: Answer, path: Path, scores: tuple[str, ...], beside: str = "
     display = None if answer.machine else ProgressDisplay(title, scores, answer.console)
 
     def watch(event: Event) -> None:
-        if isinstance(event, events.FitStarted) and not beside:
+        told = dataclasses.asdict(event)
+        if isinstance(event, events.FitStarted):
             # It has just been written, with all that was left to defaults.
-            answer.say((path / runs.CONFIG).read_text(encoding="utf-8"))
+            config = read_config(path / runs.CONFIG)
+            told["configuration"] = config
+            if not beside:
+                answer.say(config_text(config))
         elif isinstance(event, events.InterruptNoted):
-            complain("Interrupt noted: the module in hand is finished first. A second one leaves at once.")
+            # It comes in the middle of anything, another write included, in which Python's streams bear no second one.
+            os.write(_STANDARD_ERROR, _NOTED)
+            return
         if display:
             display(event)
-        answer.record({"event": type(event).__name__, "run": title, **dataclasses.asdict(event)})
+        answer.record({"event": type(event).__name__, "run": title, **told})
 
     return watch

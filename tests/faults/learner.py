@@ -63,10 +63,10 @@ def learn(path: Path, schedule: Schedule, trouble: Trouble | None = None) -> Ans
             rounds=ROUNDS,
             schedule=schedule,
             run_dir=path,
-            report=False,
             resume=(path / "run.yaml").exists(),
             checkpoints=Checkpoints(keep=2),
             callbacks=[trouble] if trouble else [],
+            report=False,
         )
     except (PgmgraphError, Interrupted) as error:
         return Answer(type(error).__name__, str(error))
