@@ -82,7 +82,7 @@ class ReadOnly:
     def begin(self) -> None:
         """From now on."""
         if os.geteuid():
-            for one in (self.folder, self.folder / "checkpoints"):
+            for one in filter(Path.exists, (self.folder, self.folder / "checkpoints")):
                 one.chmod(0o555)
             return
         # On a mount of its own, since one with a file that is open for writing, the lock, cannot become read-only.
@@ -90,9 +90,10 @@ class ReadOnly:
             subprocess.run(["mount", *options, self.folder], check=True, capture_output=True)
 
     def end(self) -> None:
-        """As it was."""
+        """As it was, if it was not so already."""
         if os.geteuid():
-            for one in (self.folder, self.folder / "checkpoints"):
+            for one in filter(Path.exists, (self.folder, self.folder / "checkpoints")):
                 one.chmod(0o755)
             return
-        subprocess.run(["umount", self.folder], check=True, capture_output=True)
+        while subprocess.run(["umount", self.folder], capture_output=True).returncode == 0:
+            pass
