@@ -37,12 +37,12 @@ def resolved(learning: Learning, arguments: Mapping[str, object]) -> dict[str, A
     """
     schedule: object = arguments["schedule"]
     fit = {**arguments, "schedule": _schedule(schedule)}  # type: ignore[arg-type]  # it was one that `Learning` took
-    data = {name: describe(one.point) for name, one in learning.engine.observations.items()}
+    data = {name: describe(one.point, one.lengths) for name, one in learning.engine.observations.items()}
     return {"graph": to_config(learning.graph, complete=True), "fit": fit, "data": data}
 
 
-def describe(point: Point) -> dict[str, Any]:
-    """What observed values are: how many, of which shape, and a hash of them.
+def describe(point: Point, lengths: Tensor | None = None) -> dict[str, Any]:
+    """What observed values are: how many, of which shape, and a hash of them, with the `lengths` of their sequences.
 
     Of more than a gigabyte, 1,024 pieces that lie evenly spread are hashed.
     """
@@ -55,6 +55,8 @@ def describe(point: Point) -> dict[str, Any]:
         digest.update(_bytes(value[begin : begin + min(rows, step)]))
     if point.missing is not None:
         digest.update(_bytes(point.missing))
+    if lengths is not None:
+        digest.update(_bytes(lengths))
     return {"items": len(point), "event_shape": list(point.event_shape), "sha256": digest.hexdigest()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -67,7 +67,7 @@ class Recording:
 
     def __enter__(self) -> Self:
         self._check()
-        new = not self.path.exists()
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         with ExitStack() as stack:
             self._lock(stack)
             stack.callback(self._leave, new)
@@ -199,14 +199,14 @@ class Recording:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
-    def _leave(self, new: bool) -> None:
-        """A folder in which nothing was begun is as it was."""
+    def _leave(self, new: Sequence[Path]) -> None:
+        """Where nothing was begun, everything is as it was; `new` are the folders that were made, the inner first."""
         if self._learning is None and not self._resume:
             with suppress(OSError):  # whatever kept the run from beginning is told already
                 for name in _EARLY:
                     (self.path / name).unlink(missing_ok=True)
-                if new:
-                    self.path.rmdir()
+                for folder in new:
+                    folder.rmdir()
 
     def _found(self) -> Checkpoint | None:
         """The checkpoint to resume from; None where the run ended before it had one."""

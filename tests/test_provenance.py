@@ -54,6 +54,12 @@ def test_a_memory_map_has_the_hash_of_its_values(tmp_path):
     assert describe(mapped.point) == describe(Point(values()))
 
 
+def test_sequences_are_part_of_what_is_learnt_from():
+    whole, cut = Observation(values(6), sequences=[0] * 6), Observation(values(6), sequences=[0, 0, 0, 1, 1, 1])
+    hashes = {describe(one.point, one.lengths)["sha256"] for one in (whole, cut, Observation(values(6)))}
+    assert len(hashes) == 3
+
+
 def test_whatever_differs_has_another_hash():
     value = values()
     others = [hash_of(value), hash_of(value, scale=0.5), hash_of(value.double()), hash_of(value.view(torch.int32))]

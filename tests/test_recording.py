@@ -244,7 +244,7 @@ def test_two_processes_never_share_a_folder(tmp_path):
 
 def test_a_run_that_cannot_begin_leaves_nothing(tmp_path):
     with pytest.raises(ScheduleError):
-        fit(mixture(), rounds=1, schedule=["gm"], run_dir=tmp_path / "run")
+        fit(mixture(), rounds=1, schedule=["gm"], run_dir=tmp_path / "runs" / "run")
     assert names_in(tmp_path) == []
 
 

@@ -95,5 +95,5 @@ def _compare_data(run: Run, graph: ModelGraph) -> None:
     """Warn where the data are not what the run learnt from."""
     for name, observation in graph.observations.items():
         then = run.config["data"].get(name)
-        if then != describe(observation.point):
+        if then != describe(observation.point, observation.lengths):
             complain(f"Warning: the data of {name} are not those that {run.path} learnt from.")
