@@ -190,7 +190,7 @@ def _as_lengths(sequences: Values, n: int) -> Tensor:
     if len(again):
         row = int(begins[again[0]])
         raise DataError(
-            f"Expected the rows of a sequence one after another; sequence {ids[row].item()!r} begins again at row {row}. "
+            f"Expected the rows of a sequence one after another; {ids[row].item()!r} begins again at row {row}. "
             "Sort the rows by sequence, and by time within it.",
             rows=(row,),
         )

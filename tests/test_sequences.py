@@ -63,7 +63,7 @@ def test_what_looks_along_time_is_not_cut_into_blocks():
 
 
 def test_ids_that_come_back_are_refused():
-    with refused(DataError, "sequence 1", "row 4", "Sort") as caught:
+    with refused(DataError, "1 begins again", "row 4", "Sort") as caught:
         Observation(torch.zeros(5, 1), sequences=[1, 1, 2, 2, 1])
     assert caught.value.rows == (4,)
     for wrong in ([1, 2], [[1]] * 5, [0.5] * 5):
