@@ -1,5 +1,7 @@
 """A module of one's own: probabilistic PCA, which learns its latent space together with a mixture.
 
+It is as short as it can be; `pgmgraph_modules.linear_gaussian.PPCA` also bears poor data and explains beliefs.
+
 Run it: python examples/custom_module.py
 """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError
-from pgmgraph.messages import Gaussian, GaussianPotential, PooledGaussianPotential
+from pgmgraph.messages import Gaussian, GaussianPotential, MixturePotential, PooledGaussianPotential
 from pgmgraph.module import Module, has, method
 from pgmgraph.observation import Observation
 from pgmgraph.ports import In, Ins, Node, Out
@@ -43,6 +43,7 @@ def check(nodes: Mapping[str, Node], wires: Sequence[Wire], order: Sequence[str]
     if not modules:
         raise WiringError("Expected at least one module in the graph; got none. Add one: ModelGraph(gmm=GMM(...)).")
     _check_open_ports(modules, observations, wires)
+    _check_products(wires)
     plates = _plates(observations, modules, wires)
     shapes = _shapes(modules, observations, wires, order)
     _check_ranges(modules, observations, wires)
@@ -68,6 +69,19 @@ def _check_open_ports(
             raise WiringError(
                 f"Observation {name!r} is connected to nothing. Wire it: graph.connect({name}.value, <an In port>).",
                 f"{name}.value",
+            )
+
+
+def _check_products(wires: Sequence[Wire]) -> None:
+    """Refuse what cannot be multiplied: a whole mixture beside any other message to the same variable."""
+    for wire in wires:
+        others = [other for other in wires if other.variable == wire.variable and other.sends_back and other != wire]
+        if wire.sends_back and wire.back is MixturePotential and others:
+            raise WiringError(
+                f"{wire.target} sends a whole mixture to {wire.variable}, which cannot be multiplied by what "
+                f"{others[0].target} sends. Use message='expected' there, or backward=False on one of the two wires.",
+                wire.target,
+                others[0].target,
             )
 
 

@@ -141,10 +141,20 @@ def _message(port: OutPort, value: Tensor, states: int | None, held_above: bool)
 def _descend(
     engine: Engine, order: Sequence[str], clamped: Mapping[str, Tensor], n: int, temperature: float
 ) -> dict[str, Tensor]:
-    """Sample from the top down: every In variable of a module given its Out variables."""
-    graph = engine.graph
+    """Sample from the top down; then what no module draws follows from what was drawn, as a label from a vector."""
     # What the clamped variables say of a latent comes before what its parent would draw for anyone.
-    values = {**_told(engine, temperature), **clamped}
+    values = _down(engine, order, {**_told(engine, temperature), **clamped}, n, temperature)
+    if values.keys() >= engine.graph.variables.keys():
+        return values
+    _explain(engine, order, {name: value for name, value in values.items() if "." in name}, {})
+    return _down(engine, order, {**_told(engine, temperature), **values}, n, temperature)
+
+
+def _down(
+    engine: Engine, order: Sequence[str], known: Mapping[str, Tensor], n: int, temperature: float
+) -> dict[str, Tensor]:
+    """Every In variable of a module given its Out variables, from the top on, where it is not known yet."""
+    graph, values = engine.graph, dict(known)
     for name in reversed(order):
         ports = [*dict(graph.modules[name].outs()), *dict.fromkeys(wire.into for wire in graph.wires_below(name))]
         if all(variable in values for port in ports for variable in _names(graph, name, port).values()):

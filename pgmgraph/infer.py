@@ -165,7 +165,10 @@ def settle(engine: Engine, order: Sequence[str], rounds: int, block: int = 0) ->
             due |= {
                 wire.child
                 for wire in engine.graph.wires_below(name)
-                if wire.sends_back and wire.child in order and not modules[wire.child].amortised
+                if wire.sends_back
+                and wire.child in order
+                and engine.mail.ready(wire.child)
+                and not modules[wire.child].amortised
             }
         if not due:
             return True

@@ -153,7 +153,7 @@ def _climbs(graph: ModelGraph, updated: Sequence[str], affected: Sequence[str]) 
             return False
         if wire.child not in affected:
             continue
-        cut = wire.via is not None or (wire.owned_by_parent and not wire.sends_back)
+        cut = wire.via is not None or (wire.back is not None and not wire.sends_back)
         rivals = [other for other in graph.wires_above(wire.child, wire.out) if other.owned_by_parent]
         if cut or len(rivals) > 1:
             return False

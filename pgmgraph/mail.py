@@ -185,7 +185,7 @@ class Mail:
         self._back[wire.target] = message
         if not wire.held_by_parent:
             return set()
-        self._believed[wire.variable] = message
+        self._believed[wire.variable] = outbox.beliefs.get(wire.target.removeprefix(f"{wire.parent}."), message)
         return {wire.variable}
 
     def _latent(self, messages: Mapping[str, Message]) -> dict[str, Message]:

@@ -44,8 +44,8 @@ class Outbox:
     Args:
         elbo: the module's own terms of F for these items, where they need more than the beliefs at
             its ports. The module then has no `elbo` method.
-        beliefs: q(v) of a variable that the module holds, by port, where what it sends is something
-            else (a sample, say). F is computed from the belief.
+        beliefs: q(v) of a variable that the module holds, by port (`x.sound` in a family), where what it sends is
+            something else (a sample, say, or less than F needs). F is computed from the belief.
         messages: a message for each port, or a mapping from key to message for a family.
     """
 

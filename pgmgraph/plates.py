@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from operator import mul
 from typing import TypeAlias
 
 import torch
@@ -37,7 +38,7 @@ Batch: TypeAlias = dict[str, Message | Mapping[str, Message] | Tensor | None]
 
 def _product(messages: list[Message]) -> Message:
     potentials = [message for message in messages if isinstance(message, GaussianPotential)]
-    return reduce(GaussianPotential.__mul__, potentials)
+    return reduce(mul, potentials)
 
 
 class Batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgmgraph.messages import MessageType
+from pgmgraph.messages import GaussianEvidence, MessageType
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Wire:
     @property
     def owned_by_parent(self) -> bool:
         """Whether p(v) belongs to the parent; decided by the wiring alone, not by what has been sent."""
-        return self.back is not None
+        return self.back is not None and not issubclass(self.back, GaussianEvidence)
 
     @property
     def sends_back(self) -> bool:

@@ -19,6 +19,11 @@ import pgmgraph.plotting
 import pgmgraph.report
 import pgmgraph.trackers
 import pgmgraph_modules.gmm
+import pgmgraph_modules.hmm
+import pgmgraph_modules.lda
+import pgmgraph_modules.linear_gaussian
+import pgmgraph_modules.multimodal
+import pgmgraph_modules.supervised
 import pgmgraph_modules.svi
 import pgmgraph_modules.transforms
 import pgmgraph_modules.vae
@@ -46,6 +51,11 @@ PUBLIC = [
     pgmgraph.report,
     pgmgraph.trackers,
     pgmgraph_modules.gmm,
+    pgmgraph_modules.hmm,
+    pgmgraph_modules.lda,
+    pgmgraph_modules.linear_gaussian,
+    pgmgraph_modules.multimodal,
+    pgmgraph_modules.supervised,
     pgmgraph_modules.transforms,
     pgmgraph_modules.svi,
     pgmgraph_modules.vae,

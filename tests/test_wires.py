@@ -1,6 +1,6 @@
 """What a wire says of the variable on it."""
 
-from pgmgraph import Categorical, CategoricalPotential, Gaussian, GaussianPotential, Wire
+from pgmgraph import Categorical, CategoricalPotential, Gaussian, GaussianEvidence, GaussianPotential, Wire
 
 
 def wire(key: str | None = None, back: bool = True, backward: bool = True) -> Wire:
@@ -26,3 +26,9 @@ def test_what_goes_back() -> None:
     assert not wire(back=False).sends_back
     held = Wire("gmm", "c", "hmm", "c", None, CategoricalPotential, Categorical, None, True, held_by_parent=True)
     assert held.sends_back
+
+
+def test_evidence_goes_back_and_leaves_the_prior_to_the_child() -> None:
+    evidence = Wire("vae", "z", "classifier", "z", None, Gaussian, GaussianEvidence, None, True, held_by_parent=False)
+    assert evidence.sends_back
+    assert not evidence.owned_by_parent

@@ -24,6 +24,7 @@ from pgmgraph import (
     Categorical,
     Context,
     Gaussian,
+    GaussianEvidence,
     GaussianPotential,
     Guarantee,
     Message,
@@ -202,7 +203,14 @@ class SVIModule(Module):
             yield
 
     def prior(self, message: Message | None, dimensions: int) -> TorchDistribution:
-        """The prior of a minibatch's latents: the message from above, or N(0, I) while there is none."""
+        """The prior of a minibatch's latents: the message from above, or N(0, I) while there is none.
+
+        Evidence alone is no prior, and multiplies N(0, I).
+        """
+        if isinstance(message, GaussianEvidence):
+            ones = torch.ones_like(message.shift)
+            log_scale = torch.full_like(message.log_scale, -0.5 * dimensions * math.log(2 * math.pi))
+            return PotentialPrior(message * GaussianPotential(torch.zeros_like(ones), ones, log_scale))
         if isinstance(message, GaussianPotential | MixturePotential):
             return PotentialPrior(message)
         if message is not None:

@@ -3,7 +3,7 @@
 from pgmgraph.messages.base import Belief, Index, Message, Potential, difference
 from pgmgraph.messages.categorical import Categorical, CategoricalPotential
 from pgmgraph.messages.convert import MessageType, convert, convertible, ways
-from pgmgraph.messages.gaussian import Gaussian, GaussianPotential
+from pgmgraph.messages.gaussian import Gaussian, GaussianEvidence, GaussianPotential
 from pgmgraph.messages.mixture import MixturePotential, PooledGaussianPotential
 from pgmgraph.messages.point import Point
 
@@ -12,6 +12,7 @@ __all__ = [
     "Categorical",
     "CategoricalPotential",
     "Gaussian",
+    "GaussianEvidence",
     "GaussianPotential",
     "Index",
     "Message",

@@ -171,3 +171,19 @@ class GaussianPotential(Potential):
             self.log_scale + other.log_scale,
             missing=both if both.any() else None,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianEvidence(GaussianPotential):
+    """A likelihood log p(y_n | v) as a function of v: it multiplies a prior of v, and is none itself.
+
+    Its sender owns no p(v). That stays with another parent, or with the child, which then multiplies what comes by
+    its own prior. Of an item that nothing is known of it is the constant zero, so alone it may be improper.
+    """
+
+    def __mul__(self, other: GaussianPotential) -> GaussianPotential:
+        """See `GaussianPotential`; evidence still, where both are."""
+        product = super().__mul__(other)
+        if not isinstance(other, GaussianEvidence):
+            return product
+        return GaussianEvidence(product.shift, product.precision, product.log_scale, missing=product.missing)

@@ -31,6 +31,7 @@ from pgmgraph.messages import (
     Categorical,
     CategoricalPotential,
     Gaussian,
+    GaussianEvidence,
     GaussianPotential,
     Message,
     MessageType,
@@ -48,6 +49,7 @@ _KINDS: dict[str, MessageType] = {
         Categorical,
         CategoricalPotential,
         Gaussian,
+        GaussianEvidence,
         GaussianPotential,
         MixturePotential,
         Point,
@@ -130,8 +132,9 @@ def write(path: Path, blocks: Iterable[Mapping[str, Message]]) -> None:
                     f"Expected beliefs about {', '.join(variables)} in every block, as in the first; "
                     f"got {', '.join(block)}."
                 )
-            for place, (name, message) in enumerate(block.items()):
-                found = _described(name, message)
+            for place, (name, sent) in enumerate(block.items()):
+                message = _known(name, sent)
+                found = _described(message)
                 variable = variables.setdefault(name, found)
                 if not _alike(variable, found):
                     raise MessageError(f"Expected one message about {name} in pieces; got several that differ.")
@@ -177,13 +180,23 @@ def read(path: Path) -> dict[str, Message]:
         ) from error
 
 
-def _described(name: str, message: Message) -> _Variable:
-    kind = type(message).__name__
-    if _KINDS.get(kind) is not type(message):
-        raise MessageError(f"Expected a message of {', '.join(_KINDS)} about {name}, to be saved; got {kind}.")
+def _known(name: str, message: Message) -> Message:
+    """The message as the kind of ours that it is, without what a module may have added to it."""
+    kind = next((kind for kind in type(message).__mro__ if _KINDS.get(kind.__name__) is kind), None)
+    if kind is None:
+        raise MessageError(
+            f"Expected a message of {', '.join(_KINDS)} about {name}, to be saved; got {type(message).__name__}."
+        )
+    if type(message) is kind:
+        return message
+    return kind(**{one.name: getattr(message, one.name) for one in dataclasses.fields(kind)})
+
+
+def _described(message: Message) -> _Variable:
     tensors = {*message.per_item, *message.shared, "missing", "items"}  # items, N, is counted here
     plain = {one.name: getattr(message, one.name) for one in dataclasses.fields(message) if one.name not in tensors}
-    return _Variable(kind, plain, {shared: _array(getattr(message, shared)) for shared in message.shared})
+    shared = {name: _array(getattr(message, name)) for name in message.shared}
+    return _Variable(type(message).__name__, plain, shared)
 
 
 def _alike(one: _Variable, other: _Variable) -> bool:

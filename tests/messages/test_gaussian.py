@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pgmgraph.errors import MessageError
-from pgmgraph.messages import Gaussian, GaussianPotential
+from pgmgraph.messages import Gaussian, GaussianEvidence, GaussianPotential
 
 D64 = torch.float64
 few = settings(deadline=None, max_examples=30)
@@ -159,3 +159,15 @@ def test_a_draw_at_a_temperature_has_the_variance_times_it(diagonal: bool, tempe
 def test_at_temperature_zero_a_draw_is_the_mean(n: int, d: int, diagonal: bool, seed: int) -> None:
     q = belief(n, d, diagonal, seed)
     assert torch.equal(q.draw(0.0), q.mean)
+
+
+def test_evidence_times_a_prior_is_a_prior_and_times_evidence_is_evidence() -> None:
+    prior, other = potential(4, 2, False, 0), potential(4, 2, True, 7)
+    evidence = GaussianEvidence(other.shift, other.precision, other.log_scale)
+    assert type(evidence * prior) is type(prior * evidence) is GaussianPotential
+    assert type(evidence * evidence) is GaussianEvidence
+    v = torch.randn(4, 2, generator=torch.Generator().manual_seed(1), dtype=D64)
+    for product in (evidence * prior, prior * evidence):
+        torch.testing.assert_close(product.value(v), prior.value(v) + evidence.value(v))
+    torch.testing.assert_close((evidence * evidence).value(v), 2 * evidence.value(v))
+    assert isinstance(evidence[1:3], GaussianEvidence)

@@ -74,6 +74,17 @@ def test_numpy_reads_the_tensors_by_name(tmp_path: Path) -> None:
     assert stated["variables"]["gmm.c"] == {"kind": "Categorical", "rows": 6, "flagged": False, "plain": {}}
 
 
+def test_what_a_module_adds_to_a_message_is_left_out(tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Annotated(Categorical):
+        per_item = ("probs", "note")
+        note: Tensor
+
+    probs = beliefs()["gmm.c"].probs  # type: ignore[attr-defined]
+    npz.write(tmp_path / "a.npz", [{"hmm.s": Annotated(probs, torch.zeros(6))}])
+    assert_same(npz.read(tmp_path / "a.npz")["hmm.s"], Categorical(probs))
+
+
 def test_rows_are_flagged_missing_from_the_block_on_that_says_so(tmp_path: Path) -> None:
     whole = beliefs()["vae.z"]
     assert isinstance(whole, Gaussian)
@@ -205,8 +216,19 @@ def test_blocks_that_do_not_fit_together_are_refused_and_leave_nothing(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-class Odd(Point):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Odd(Message):
     """A message of a kind that no file knows."""
+
+    per_item = ("value",)
+    value: Tensor
+    event_shape = (1,)
+
+    def _check_shapes(self) -> None:
+        pass
+
+    def blank(self, n: int) -> Odd:
+        raise NotImplementedError
 
 
 def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None:

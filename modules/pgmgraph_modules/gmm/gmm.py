@@ -28,12 +28,12 @@ from pgmgraph import (
     PooledGaussianPotential,
 )
 from pgmgraph.errors import DataError, WiringError
+from pgmgraph_modules.conjugate.moments import Layout
+from pgmgraph_modules.conjugate.prior import prior_from
 from pgmgraph_modules.gmm import pyro_model
 from pgmgraph_modules.gmm.gibbs import Gibbs
 from pgmgraph_modules.gmm.messages import message_to_x
-from pgmgraph_modules.gmm.moments import Layout
 from pgmgraph_modules.gmm.moves import Moves
-from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
 from pgmgraph_modules.gmm.samples import ROWS, BeliefSamples
 from pgmgraph_modules.gmm.starts import as_partition, best_start, from_partition
@@ -375,29 +375,16 @@ class GMM(Module):
         return self.partition if part.rows is None else self.partition[part.rows]
 
     def _fix_prior(self, belief: Gaussian) -> None:
-        centre = belief.mean.mean(0)
-        variance = belief.mean.var(0, correction=0) + belief.marginal_variance().mean(0)
-        if self.scale is not None:
-            variance = torch.full_like(variance, self.scale)
-        # A column without spread has no scale of its own: it is given a small share of the others'.
-        typical = variance.mean()
-        variance = variance.clamp_min(1e-6 * float(typical) if typical > 0 else 1.0)
-        self.layout = Layout(self.dimensions, self.covariance == "full", centre)
-        blocks, size = self.layout.blocks
-        k = self.components
-        mean = torch.zeros_like(centre) if self.mean is None else centre.new_tensor(self.mean) - centre
-        freedom = size + 2.0 if self.freedom is None else self.freedom
-        # E[Sigma] = W^-1 / (nu - d - 1), which is the variance of the data where nu = d + 2.
-        inverse_scale = variance.reshape(blocks, size).diag_embed()
-        self.prior = Posterior(
-            centre.new_full((k,), self.concentration),
-            NormalWishart(
-                mean.reshape(blocks, size).expand(k, -1, -1).contiguous(),
-                centre.new_full((k,), self.mean_precision),
-                inverse_scale.expand(k, -1, -1, -1).contiguous(),
-                centre.new_full((k,), freedom),
-            ),
+        self.layout, components = prior_from(
+            belief,
+            self.components,
+            full=self.covariance == "full",
+            mean_precision=self.mean_precision,
+            freedom=self.freedom,
+            mean=self.mean,
+            scale=self.scale,
         )
+        self.prior = Posterior(components.beta.new_full((self.components,), self.concentration), components)
 
     def _way(self) -> VariationalBayes:
         """How it learns: as was chosen, or in closed form where a parent decides c."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pgmgraph import MixturePotential, PooledGaussianPotential
-from pgmgraph_modules.gmm.moments import Layout
-from pgmgraph_modules.gmm.normal_wishart import Normals
+from pgmgraph_modules.conjugate.moments import Layout
+from pgmgraph_modules.conjugate.normal_wishart import Normals
 from pgmgraph_modules.gmm.posterior import Posterior
 
 Scheme = Literal["expected", "component", "mean", "mixture"]
@@ -40,12 +40,7 @@ def message_to_x(
             precision = torch.eye(precision.shape[-1]).to(precision).expand_as(precision)
         log_determinant = torch.linalg.slogdet(precision).logabsdet.sum(-1)
         shift, precision, log_scale = Normals(components.mean, precision, log_determinant).natural()
-    # From centred coordinates z - centre back to z.
-    blocks = layout.centre.reshape(layout.blocks)
-    moved = (precision @ blocks.unsqueeze(-1)).squeeze(-1)
-    log_scale = log_scale - (shift * blocks).sum((1, 2)) - 0.5 * (moved * blocks).sum((1, 2))
-    shift = (shift + moved).flatten(1)
-    precision = (precision.squeeze(1) if layout.full else precision.flatten(1)).contiguous()
+    shift, precision, log_scale = layout.uncentred(shift, precision, log_scale)
     if scheme == "mixture":
         log_weights = posterior.expected_log_weights()
         return MixturePotential(len(responsibilities), log_weights, shift, precision, log_scale)

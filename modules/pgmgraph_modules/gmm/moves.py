@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.gmm.posterior import Posterior
 from pgmgraph_modules.gmm.sums import EMPTY, Sums, drawn
 from pgmgraph_modules.gmm.variational import VariationalBayes

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgmgraph_modules.gmm.moments import Layout
-from pgmgraph_modules.gmm.normal_wishart import Normals, NormalWishart
+from pgmgraph_modules.conjugate import dirichlet
+from pgmgraph_modules.conjugate.moments import Layout
+from pgmgraph_modules.conjugate.normal_wishart import Normals, NormalWishart
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Posterior:
 
     def expected_log_weights(self) -> Tensor:
         """E[log pi_k], (K,)."""
-        return torch.digamma(self.concentration) - torch.digamma(self.concentration.sum())
+        return dirichlet.expected_log(self.concentration)
 
     def state(self) -> dict[str, Tensor]:
         """The tensors by name."""
@@ -91,18 +92,11 @@ class Posterior:
 
     def draw(self) -> Mixture:
         """A draw of the weights and of the components."""
-        return Mixture(drawn_log_weights(self.concentration), self.components.draw())
+        return Mixture(dirichlet.drawn_log(self.concentration), self.components.draw())
 
     def divergence_of_weights(self, prior: Posterior) -> Tensor:
         """KL of the Dirichlet posterior from its prior, ()."""
-        total, prior_total = self.concentration.sum(), prior.concentration.sum()
-        return (
-            torch.lgamma(total)
-            - torch.lgamma(self.concentration).sum()
-            - torch.lgamma(prior_total)
-            + torch.lgamma(prior.concentration).sum()
-            + ((self.concentration - prior.concentration) * self.expected_log_weights()).sum()
-        )
+        return dirichlet.divergence(self.concentration, prior.concentration)
 
     def divergence_of_components(self, prior: Posterior) -> Tensor:
         """KL of the Normal-Wishart posteriors from their prior, summed over components, ()."""
@@ -111,13 +105,6 @@ class Posterior:
     def divergence(self, prior: Posterior) -> Tensor:
         """KL of the whole posterior from its prior, ()."""
         return self.divergence_of_weights(prior) + self.divergence_of_components(prior)
-
-
-def drawn_log_weights(concentration: Tensor) -> Tensor:
-    """The logarithm of a draw from each Dirichlet, (..., K) as their concentrations are."""
-    # A draw of Gamma(a) is one of Gamma(a + 1) times U^(1/a): it underflows where a is small, its logarithm does not.
-    above = torch.distributions.Gamma(concentration + 1, torch.ones_like(concentration), validate_args=False).sample()
-    return torch.log_softmax(above.log() - torch.empty_like(above).exponential_() / concentration, -1)
 
 
 def step(posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout) -> tuple[Posterior, float]:

@@ -11,8 +11,8 @@ from pyro.ops.indexing import Vindex
 from torch import Tensor
 
 from pgmgraph import Categorical, Gaussian
-from pgmgraph_modules.gmm.moments import Layout
-from pgmgraph_modules.gmm.normal_wishart import NormalWishart
+from pgmgraph_modules.conjugate.moments import Layout
+from pgmgraph_modules.conjugate.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
 
 

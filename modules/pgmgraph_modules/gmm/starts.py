@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.conjugate.centres import canonical_order, centres
+from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.gmm.posterior import Posterior, step
 
 _ITERATIONS = 200
@@ -39,13 +37,12 @@ def best_start(
     Returns:
         The posterior after the best start, and its bound.
     """
-    # In an order that the rows themselves give, a permuted plate starts the same way.
-    points = means[_canonical_order(means)].cpu().numpy()
+    points = means[canonical_order(means)].cpu().numpy()
     best: tuple[Posterior, float] | None = None
     for number in range(starts):
         seed = int(torch.randint(2**31, ()))
-        centres = _centres(points, components, seed, refine=number % 2 == 0).to(means)
-        posterior = from_partition(torch.cdist(means, centres).argmin(1), moments, prior, layout)
+        located = centres(points, components, seed, refine=number % 2 == 0).to(means)
+        posterior = from_partition(torch.cdist(means, located).argmin(1), moments, prior, layout)
         posterior, bound = _converged(posterior, prior, moments, layout)
         # Starts that end alike differ in rounding and in their components' numbers: the first one counts.
         if best is None or bound > best[1] + _ALIKE * abs(best[1]):
@@ -73,28 +70,6 @@ def as_partition(given: Sequence[int] | NDArray[np.integer] | Tensor, components
     if low < 0 or high >= components:
         raise ValueError(f"Expected partition with numbers from 0 to {components - 1}; got {low} to {high}.")
     return labels.long()
-
-
-def _canonical_order(means: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    direction = torch.randn(means.shape[1], generator=generator, dtype=torch.float64).to(means)
-    return (means @ direction).argsort(stable=True)
-
-
-def _centres(points: NDArray[np.float64], components: int, seed: int, refine: bool) -> Tensor:
-    """K centres, (K, D); with fewer distinct points than components, some centres fall together."""
-    spare = max(0, components - len(points))
-    wanted = min(components, len(points))
-    if refine and len(np.unique(points, axis=0)) >= wanted:
-        with warnings.catch_warnings():
-            # Rows that differ by less than rounding leaves of them are one point to it.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            centres = KMeans(wanted, n_init=1, random_state=seed).fit(points).cluster_centers_
-    else:
-        centres, _ = kmeans_plusplus(points, wanted, random_state=seed)
-    # A centre out of everyone's reach: its component starts empty, at the prior.
-    empty = np.full((spare, points.shape[1]), 1e6 * (1 + np.abs(points).max()))
-    return torch.from_numpy(np.concatenate([centres, empty]))
 
 
 def _converged(posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout) -> tuple[Posterior, float]:

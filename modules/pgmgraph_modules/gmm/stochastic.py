@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from pgmgraph import Guarantee
-from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.gmm.posterior import Posterior
 from pgmgraph_modules.gmm.variational import VariationalBayes
 

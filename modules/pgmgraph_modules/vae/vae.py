@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pgmgraph import (
     Context,
     Gaussian,
+    GaussianEvidence,
     GaussianPotential,
     Guarantee,
     In,
@@ -65,7 +66,7 @@ class VAE(SVIModule):
     """
 
     x = In(Point)
-    z = Out(Gaussian, back=(GaussianPotential, MixturePotential))
+    z = Out(Gaussian, back=(GaussianPotential, MixturePotential, GaussianEvidence))
 
     def __init__(
         self,

@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 
 from pgmgraph import Gaussian, ModelGraph, Observation, fit, infer
+from pgmgraph_modules.conjugate.moments import Layout
+from pgmgraph_modules.conjugate.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.gmm.gibbs import Gibbs, aligned, drawn_components
-from pgmgraph_modules.gmm.moments import Layout
-from pgmgraph_modules.gmm.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior
 from tests.toys import blobs
 

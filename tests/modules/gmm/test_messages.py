@@ -5,8 +5,8 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from pgmgraph import Gaussian, MixturePotential, PooledGaussianPotential
+from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.gmm.messages import message_to_x
-from pgmgraph_modules.gmm.moments import Layout
 from tests.modules.gmm.test_posterior import fitted
 from tests.modules.gmm.test_sums import block_prior
 

@@ -10,8 +10,8 @@ from examples.custom_module import PPCA
 from pgmgraph import Context, Gaussian, ModelGraph, Observation, fit
 from pgmgraph.executors import Call, worker
 from pgmgraph.plates import Parcel
+from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.gmm import GMM
-from pgmgraph_modules.gmm.moments import Layout
 from pgmgraph_modules.gmm.moves import PASSES, Trial, proposal
 from pgmgraph_modules.gmm.sums import Sums
 from tests.modules.gmm.test_collapsed import Blurred, rises

@@ -3,8 +3,8 @@
 import torch
 
 from pgmgraph import Gaussian
-from pgmgraph_modules.gmm.moments import Layout
-from pgmgraph_modules.gmm.normal_wishart import NormalWishart
+from pgmgraph_modules.conjugate.moments import Layout
+from pgmgraph_modules.conjugate.normal_wishart import NormalWishart
 from pgmgraph_modules.gmm.posterior import Posterior, step
 from pgmgraph_modules.gmm.starts import best_start
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pgmgraph import Gaussian
-from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.gmm.sums import Sums, drawn
 from tests.modules.gmm.test_gmm import assigned_log_evidence
 from tests.modules.gmm.test_starts import prior

@@ -62,6 +62,18 @@ class Layout:
             second = -0.5 * precision.reshape(k, self.dimensions)
         return torch.cat([log_scale[:, None], shift.reshape(k, -1), second], 1)
 
+    def uncentred(self, shift: Tensor, precision: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Natural parameters in blocks and centred coordinates, z - centre, as those of z itself.
+
+        Returns:
+            shift (K, D), precision (K, D, D), or (K, D) for diagonal covariances, and log_scale (K,).
+        """
+        blocks = self.centre.reshape(self.blocks)
+        moved = (precision @ blocks.unsqueeze(-1)).squeeze(-1)
+        log_scale = log_scale - (shift * blocks).sum((1, 2)) - 0.5 * (moved * blocks).sum((1, 2))
+        precision = precision.squeeze(1) if self.full else precision.flatten(1)
+        return (shift + moved).flatten(1), precision.contiguous(), log_scale
+
     def sums(self, statistics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Responsibilities' products with the moments, (K, columns), as sums of r, r z and r z z'."""
         k = len(statistics)

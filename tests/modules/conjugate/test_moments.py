@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pgmgraph import Gaussian
-from pgmgraph_modules.gmm.moments import Layout
+from pgmgraph_modules.conjugate.moments import Layout
 
 
 @pytest.mark.parametrize("full", [True, False])

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import multivariate_t, wishart
 from torch.distributions import MultivariateNormal, Wishart
 
-from pgmgraph_modules.gmm.normal_wishart import NormalWishart
+from pgmgraph_modules.conjugate.normal_wishart import NormalWishart
 
 K = 2
 

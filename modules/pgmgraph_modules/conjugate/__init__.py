@@ -1,0 +1,1 @@
+"""Conjugate families that several modules learn by in closed form; no module itself."""
