@@ -1,7 +1,7 @@
 """How much sounds should count beside images, chosen without labels: by how well they foretell images left out.
 
-Run it with `python -m benchmarks.multimodal_weight`, on the set of `benchmarks.multimodal`. A fifth of the items is left
-out; of these, the mean of log p(image given sound) is compared over weights. Accuracies are there for information.
+Run it with `python -m benchmarks.multimodal_weight`, on the set of `benchmarks.multimodal`. A fifth of the items is
+left out; of these, the mean of log p(image given sound) is compared over weights. Accuracies are there for information.
 """
 
 from __future__ import annotations

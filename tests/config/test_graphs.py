@@ -180,6 +180,14 @@ def hmm(arguments):
     return HMM(**arguments)
 
 
+def lda(arguments):
+    return LDA(**arguments)
+
+
+def multimodal_mixture(arguments):
+    return MultimodalMixture(**arguments)
+
+
 def vae(arguments):
     return VAE(**arguments)
 
@@ -224,7 +232,7 @@ MADE = {
     "lda": st.fixed_dictionaries(
         {"topics": st.integers(2, 50)},
         optional={"concentration": weights, "word_concentration": weights, "passes": st.integers(1, 9)},
-    ).map(lambda arguments: LDA(**arguments)),
+    ).map(lda),
     "multimodal_mixture": st.fixed_dictionaries(
         {"components": st.integers(1, 50)},
         optional={
@@ -233,7 +241,7 @@ MADE = {
             "weights": st.none() | st.dictionaries(st.sampled_from(["w.sound", "v.image"]), weights),
             "covariance": st.sampled_from(["full", "diagonal"]),
         },
-    ).map(lambda arguments: MultimodalMixture(**arguments)),
+    ).map(multimodal_mixture),
     "shared_vector": st.builds(SharedVector, st.integers(1, 9)),
     "sklearn_transform": st.builds(
         SklearnTransform,

@@ -24,11 +24,11 @@ from pgmgraph import (
     PooledGaussianPotential,
 )
 from pgmgraph.errors import DataError, MessageTypeError, WiringError
+from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.conjugate.prior import prior_from
 from pgmgraph_modules.hmm.belief import ChainBelief
 from pgmgraph_modules.hmm.dynamics import Dynamics
-from pgmgraph_modules.hmm.emissions import Emissions
 from pgmgraph_modules.hmm.smoothing import Smoothed
 from pgmgraph_modules.hmm.starts import best_start
 from pgmgraph_modules.hmm.viterbi import most_probable_path

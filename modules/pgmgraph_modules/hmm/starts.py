@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pgmgraph import Gaussian
 from pgmgraph_modules.conjugate.centres import canonical_order, centres
+from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.hmm.dynamics import Dynamics
-from pgmgraph_modules.hmm.emissions import Emissions
 
 _ITERATIONS = 50
 _STANDSTILL = 1e-5

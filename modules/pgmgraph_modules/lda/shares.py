@@ -26,6 +26,7 @@ _CYCLES = 500
 _FARTHEST = 2.0
 _STANDSTILL = 1e-11
 _ROUNDING = 1e-13
+_LARGEST = 1 - 1e-9
 _TINY = 1e-300
 _ELEMENTS = 2**22
 
@@ -183,7 +184,8 @@ def _newton(covariance: Tensor, counts: Tensor, plain: Tensor, slope: Tensor) ->
         Where the bound is not concave: `plain` itself, and the size of the iteration's step.
     """
     before, after = counts.clamp_min(_TINY), plain.clamp_min(_TINY)
-    slope = torch.minimum(slope, 0.9 / before)
+    # s n < 1 where the bound is concave. Elsewhere the step is no longer Newton's, and still leads upwards.
+    slope = torch.minimum(slope, _LARGEST / before)
     # Of the old counts' size, away from the maximum too: s times the new ones may exceed 1.
     root = (slope * before / after).sqrt()
     identity = torch.eye(counts.shape[1], dtype=counts.dtype, device=counts.device)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pgmgraph import Gaussian
+from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.conjugate.prior import prior_from
 from pgmgraph_modules.hmm.dynamics import Dynamics
-from pgmgraph_modules.hmm.emissions import Emissions
 from pgmgraph_modules.hmm.starts import best_start
 
 

@@ -374,7 +374,7 @@ def test_what_does_not_fit_is_refused():
         wired({"image": Observation(torch.ones(3, 2, 2))}, topics=2)[0].check()
     with refused(DataError, "within [0, inf]", "-1"):
         wired({"words": Observation(-torch.ones(3, 2))}, topics=2)[0].check()
-    with refused(UnknownNameError, "'wrods'", "Did you mean 'words'?"):
+    with refused(UnknownNameError, "'wrods'", "There are: words"):
         wired({"words": Observation(torch.ones(3, 2))}, topics=2, weights={"wrods": 2})[0].check()
     for wrong in (
         {"topics": 0},

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pgmgraph import Gaussian
+from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.conjugate.prior import prior_from
-from pgmgraph_modules.hmm.emissions import Emissions
 
 
 def belief(n=8, full=False, seed=0):
