@@ -22,6 +22,7 @@ from pgmgraph import (
     Outbox,
     Point,
 )
+from pgmgraph.errors import ShapeError
 
 _LOG_2PI = math.log(2 * math.pi)
 _START_ITEMS = 4_096
@@ -82,6 +83,8 @@ class LinearGaussian(Module):
 
     def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """See `Module`."""
+        if x == ():
+            raise ShapeError("Expected vectors or arrays at x; got numbers. A column is a vector too: values[:, None].")
         return {"z": (self.latent_dim,)}
 
     def setup(self, context: Context) -> None:

@@ -9,6 +9,7 @@ from sklearn import decomposition
 from torch.distributions import MultivariateNormal
 
 from pgmgraph import Gaussian, ModelGraph, Observation, Point, fit, generate, infer
+from pgmgraph.errors import ShapeError
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.linear_gaussian import PPCA, FactorAnalysis
 from tests.refusals import refused
@@ -221,3 +222,9 @@ def test_arguments_that_make_no_sense_are_refused(kind):
         kind(0)
     with refused(ValueError, "passes of at least 1", "got 0"):
         kind(2, passes=0)
+
+
+@BOTH
+def test_numbers_are_no_vectors(kind):
+    with refused(ShapeError, "vectors or arrays", "values[:, None]"):
+        alone(kind(1), vectors(9)[:, 0]).check()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pgmgraph import Belief, Context, Gaussian, GaussianEvidence, Guarantee, In, Out, Outbox, Point
+from pgmgraph.errors import WiringError
 from pgmgraph_modules.svi import SVIModule
 
 
@@ -112,6 +113,11 @@ class Predictor(SVIModule):
 
     def check_wiring(self, connected: frozenset[str], owned: frozenset[str]) -> list[str]:
         """See `Module`; a weight is remarked on."""
+        if "y" not in connected:
+            raise WiringError(
+                "nothing says what is to be predicted. Wire y to the targets, of which most may be missing: "
+                "Observation(labels, missing=unknown)."
+            )
         if self.weight == 1:
             return []
         return [f"weight={self.weight:g} counts each known y so often; F is then no bound, and nothing is guaranteed."]

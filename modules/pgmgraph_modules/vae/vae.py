@@ -137,6 +137,8 @@ class VAE(SVIModule):
 
     def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """See `Module`."""
+        if x == ():
+            raise ShapeError("Expected vectors or arrays at x; got numbers. A column is a vector too: values[:, None].")
         if self.architecture == "conv" and x is not None:
             networks.check_images(x, self.hidden)
         return {"z": (self.latent_dim,)}

@@ -358,3 +358,12 @@ def test_arguments_that_make_no_sense_are_refused(name):
     ):
         with refused(ValueError, part):
             MADE[name](**options)
+
+
+@pytest.mark.parametrize("module", [Classifier(2), Regressor()])
+def test_there_must_be_something_to_predict(module):
+    data = Observation(torch.rand(9, 2))
+    graph = ModelGraph(data=data, module=module)
+    graph.connect(data.value, module.z)
+    with refused(WiringError, "Wire y to the targets", "missing"):
+        graph.check()
