@@ -11,6 +11,7 @@ from typing import NoReturn
 import yaml
 
 from pgmgraph.config.plain import DEEPEST, Plain, as_config
+from pgmgraph.config.problems import shown
 from pgmgraph.errors import ConfigError
 
 _MOST_BYTES = 4 * 2**20
@@ -43,7 +44,10 @@ def read_config(path: str | Path) -> dict[str, Plain]:
         raise ConfigError(f"Cannot read the configuration {path}: {reason}.") from error
     if len(raw) > _MOST_BYTES:
         raise ConfigError(f"Expected a configuration of at most {_MOST_BYTES:,} bytes; {path} is larger.")
-    return as_config(parsed(text, str(path)))
+    found = parsed(text, str(path))
+    if not isinstance(found, dict):
+        raise ConfigError(f"Expected a mapping in {path}; got {shown(found)}.")
+    return as_config(found)
 
 
 def config_text(config: object) -> str:

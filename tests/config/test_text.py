@@ -148,3 +148,10 @@ def test_any_bytes_are_a_configuration_or_a_configerror(file: Path, raw: bytes) 
 def test_only_plain_values_are_written() -> None:
     with refused(ConfigError, "a.b[1]: Expected plain values", "object"):
         config_text({"a": {"b": [1, object()]}})
+
+
+@pytest.mark.parametrize("content", ["", "- 1", "text"])
+def test_a_file_that_holds_no_mapping_is_named(tmp_path, content):
+    (tmp_path / "graph.yaml").write_text(content)
+    with refused(ConfigError, "mapping", str(tmp_path / "graph.yaml")):
+        read_config(tmp_path / "graph.yaml")
