@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-BENCHMARKS := engine vae gmm speed
+BENCHMARKS := engine vae gmm lda speed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all fuzz lint types docs bench clean
@@ -60,5 +60,5 @@ $(STAMP): constraints.txt setup.cfg pyproject.toml
 		echo "$(PYTHON) lacks the venv or ensurepip module. Install it (on Debian and Ubuntu: the package python3-venv)." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	$(PIP) install --constraint constraints.txt pip setuptools wheel
-	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[dev,docs]"
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable ".[dev,docs,audio,vision]"
 	@touch $(STAMP)

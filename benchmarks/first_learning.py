@@ -17,7 +17,7 @@ from torch import nn
 
 import pgmgraph
 from benchmarks.schemes import Arguments, plain
-from pgmgraph import Context, ModelGraph, Observation, fit
+from pgmgraph import Context, ModelGraph, Observation, Point, fit
 from pgmgraph_modules.vae import VAE, Ramp
 
 CACHE = Path(__file__).parent / ".cache"
@@ -75,6 +75,7 @@ def first_learning(pixels: Observation, given: Arguments, seed: int, device: str
 
 
 def _key(pixels: Observation, early: Arguments, seed: int, device: str) -> str:
+    assert isinstance(pixels.point, Point)
     images = pixels.point.value.numpy()
     on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     facts = {"vae": plain(early), "seed": seed, "shape": images.shape, "gpu": on_gpu, "version": pgmgraph.__version__}

@@ -252,6 +252,8 @@ MNIST = Setting(
         MIXTURE,
         RESTARTS,
         Scheme("flat", gmm={"concentration": 1.0}),
+        Scheme("moves", gmm={"moves": 2}),
+        Scheme("conv", vae={"architecture": "conv", "hidden": None}),
         Scheme("umap-start", fit={"rounds": 20}, embedding="start"),
     ),
 )

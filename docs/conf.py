@@ -38,3 +38,4 @@ napoleon_numpy_docstring = False
 # A dataclass lists its fields once, in its own docstring.
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 88
+napoleon_custom_sections = [("Ports", "params_style")]

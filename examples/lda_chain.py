@@ -1,4 +1,4 @@
-"""Five topic models in a chain, each with an observation of its own and the topic of the one before it.
+"""Five topic models, each with an observation of its own: alone, in a chain, and under one class of the item.
 
 Run it: python examples/lda_chain.py
 The data are $PGMGRAPH_DATA/serket/chain5.npz, or drawn at random where that is absent.
@@ -13,6 +13,7 @@ import numpy as np
 
 from pgmgraph import ModelGraph, Observation, Scores, fit
 from pgmgraph_modules.lda import LDA
+from pgmgraph_modules.multimodal import MultimodalMixture
 
 LENGTH = 5
 
@@ -31,22 +32,25 @@ def load() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Learn the chain together, and each of its parts alone."""
+    """Learn the parts alone, the chain, and the parts under one class of the item."""
     data = load()
-    for wired in (False, True):
-        graph, below = ModelGraph(), None
-        scores = []
-        for i in range(LENGTH):
+    for wiring in ("alone", "chain", "class above"):
+        graph, models = ModelGraph(), [LDA(10, passes=1) for _ in range(LENGTH)]
+        for i, lda in enumerate(models):
             graph.add(f"m{i}", counts := Observation(data[f"m{i}"]))
-            graph.add(f"lda{i}", lda := LDA(10))
+            graph.add(f"lda{i}", lda)
             graph.connect(counts.value, lda.x["own"])
-            if wired and below is not None:
-                graph.connect(below.z, lda.x["below"])
-            scores.append(Scores(lda.z, data["labels"], prefix=f"lda{i} "))
-            below = lda
-        history = fit(graph, rounds=20, seed=0, callbacks=scores, schedule="up_down" if wired else "bottom_up").history
-        accuracy = [round(history[f"lda{i} accuracy"][-1] or 0.0, 3) for i in range(LENGTH)]
-        print("chain" if wired else "alone", accuracy, "F", round(history["F"][-1] or 0.0, 1))
+            if wiring == "chain" and i > 0:
+                graph.connect(models[i - 1].z, lda.x["before"])
+        scores = [Scores(lda.z, data["labels"], prefix=f"lda{i} ") for i, lda in enumerate(models)]
+        if wiring == "class above":
+            graph.add("item", item := MultimodalMixture(10, concentration=len(data["labels"]) / 10))
+            for i, lda in enumerate(models):
+                graph.connect(lda.z, item.x[f"lda{i}"])
+            scores.append(Scores(item.c, data["labels"], prefix="item "))
+        history = fit(graph, rounds=15, seed=0, callbacks=scores).history
+        accuracy = [round(column[-1] or 0.0, 3) for name, column in history.items() if name.endswith("accuracy")]
+        print(wiring, accuracy, "F", round(history["F"][-1] or 0.0, 1))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from pgmgraph.messages import (
     Point,
     PooledGaussianPotential,
     Potential,
+    SparsePoint,
 )
 from pgmgraph.module import Context, Guarantee, Module, Outbox
 from pgmgraph.observation import Observation
@@ -100,6 +101,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "SerialExecutor",
+    "SparsePoint",
     "Stage",
     "View",
     "Wire",

@@ -57,7 +57,7 @@ class ProgressDisplay:
         self._live = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), console=self._console
         )
-        self._task = self._live.add_task(self._title, total=float(event.rounds), now="")
+        self._task = self._live.add_task(self._title, total=float(event.rounds) or None, now="")
         self._live.start()
 
     def _inside(self, event: events.Progress) -> None:
@@ -69,7 +69,7 @@ class ProgressDisplay:
 
     def _round(self, event: events.RoundEnded) -> None:
         done = event.round - self._first + 1
-        parts = [f"{self._beginning}round {done}/{self._rounds}"]
+        parts = [f"{self._beginning}round {done}" + (f"/{self._rounds}" if self._rounds else "")]
         if event.F is not None:
             parts.append(f"F {event.F:,.0f}")
         parts += [f"{name} {event.scores[name]:.3f}" for name in self._columns if name in event.scores]
@@ -82,7 +82,7 @@ class ProgressDisplay:
 
     def _time(self, done: int, seconds: float) -> str:
         """What the first round took, then what is left, in the end what all of it took."""
-        if done == self._rounds:
+        if done >= self._rounds:
             return f"{time.perf_counter() - self._begin:.0f} s"
         # The first round starts every module, and says nothing about the pace of the others. A run that is resumed has
         # its first one later, and one of several beginnings has it again.

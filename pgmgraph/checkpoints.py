@@ -33,6 +33,7 @@ FORMAT = 1
 
 _MANIFEST = "manifest.json"
 _MAIL = "mail.pt"
+_MEMORY = "memory"  # no ending, so that no module's file has this name
 _PREFIX = "round-"
 # What is raised where content has the right hash, so that somebody meant it, and makes no checkpoint all the same.
 _NONSENSE = (
@@ -134,6 +135,8 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     path = folder / f"{_PREFIX}{checkpoint.rounds:06d}"
     with whole_folder(path) as temporary:
         files = {_MAIL: _write_file(temporary / _MAIL, _mail_state(checkpoint.snapshot.mail), "the mail")}
+        if checkpoint.snapshot.memory:
+            files[_MEMORY] = _write_file(temporary / _MEMORY, checkpoint.snapshot.memory, "the memory of a stream")
         for name, state in checkpoint.snapshot.modules.items():
             if state.values is not None:
                 files[f"{name}.pt"] = _write_file(temporary / f"{name}.pt", state.values, name)
@@ -290,10 +293,14 @@ def _checkpoint(manifest: Mapping[str, Any], states: Mapping[str, Any]) -> Check
         calls=Counter(manifest["calls"]),
         rounds_done=manifest["rounds"],
         beginning=manifest["beginning"],
+        memory=states.get(_MEMORY, {}),
     )
     known = None
     if manifest["terms"] is not None:
-        terms = {name: None if one is None else OwnTerms(**one) for name, one in manifest["terms"].items()}
+        terms = {
+            name: one and OwnTerms(**{**one, "common": tuple(one.get("common", ()))})
+            for name, one in manifest["terms"].items()
+        }
         known = LedgerState(terms, frozenset(manifest["updated"]))
     return Checkpoint(snapshot, known, manifest["guarantees"], manifest["F"], manifest["progress"])
 

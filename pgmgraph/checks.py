@@ -8,8 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError
-from pgmgraph.messages import Gaussian, GaussianPotential, MixturePotential, PooledGaussianPotential
+from pgmgraph.errors import DataError, PlateError, ShapeError, WiringError, suggestion
+from pgmgraph.groups import Groups
+from pgmgraph.messages import (
+    Gaussian,
+    GaussianPotential,
+    MixturePotential,
+    Point,
+    PooledGaussianPotential,
+    SparsePoint,
+)
 from pgmgraph.module import Module, has, method
 from pgmgraph.observation import Observation
 from pgmgraph.ports import In, Ins, Node, Out
@@ -27,12 +35,17 @@ class Checked:
         shapes: for each module, the event shape at each wired In port and each Out port.
         plates: for each module, the name of its plate; a module with no data below it has none.
         lengths: by plate, how many rows each of its sequences has, where it has sequences.
+        sizes: by plate, how many items it has.
+        groups: by the port that a pooled wire leads to, as in "hmm.c", the group that each of the child's items belongs
+            to.
         remarks: what is allowed, but weakens what F says.
     """
 
     shapes: Mapping[str, Mapping[str, Shape]]
     plates: Mapping[str, str]
     lengths: Mapping[str, Tensor]
+    sizes: Mapping[str, int]
+    groups: Mapping[str, Groups]
     remarks: tuple[str, ...]
 
 
@@ -44,11 +57,14 @@ def check(nodes: Mapping[str, Node], wires: Sequence[Wire], order: Sequence[str]
         raise WiringError("Expected at least one module in the graph; got none. Add one: ModelGraph(gmm=GMM(...)).")
     _check_open_ports(modules, observations, wires)
     _check_products(wires)
+    sizes = plate_sizes(observations)
     plates = _plates(observations, modules, wires)
+    groups = _groups(observations, plates, sizes, wires)
     shapes = _shapes(modules, observations, wires, order)
-    _check_ranges(modules, observations, wires)
+    _check_ranges(modules, observations, wires, groups)
     remarks = [*_remarks(wires), *_module_remarks(modules, wires)]
-    return Checked(shapes, plates, _lengths(observations), tuple(remarks))
+    of_modules = {name: plate for name, plate in plates.items() if name in modules}
+    return Checked(shapes, of_modules, _lengths(observations), sizes, groups, tuple(remarks))
 
 
 def _check_open_ports(
@@ -85,12 +101,11 @@ def _check_products(wires: Sequence[Wire]) -> None:
             )
 
 
-def _plates(
-    observations: Mapping[str, Observation], modules: Mapping[str, Module], wires: Sequence[Wire]
-) -> dict[str, str]:
-    sizes: dict[str, str] = {}
+def plate_sizes(observations: Mapping[str, Observation]) -> dict[str, int]:
+    """How many items each plate has: as many as lie on it, or as groups of it are named where nothing does."""
+    firsts: dict[str, str] = {}
     for name, observation in observations.items():
-        first = sizes.setdefault(observation.plate, name)
+        first = firsts.setdefault(observation.plate, name)
         if len(observations[first]) != len(observation):
             raise PlateError(
                 f"Expected as many items in {name!r} as in {first!r}, which share the plate {observation.plate!r}; "
@@ -99,21 +114,98 @@ def _plates(
                 f"{first}.value",
                 f"{name}.value",
             )
+    sizes = {plate: len(observations[first]) for plate, first in firsts.items()}
+    for observation in observations.values():
+        for plate, ids in observation.groups.items():
+            if plate not in firsts:
+                sizes[plate] = max(sizes.get(plate, 0), int(ids.max()) + 1)
+    return sizes
+
+
+def _plates(
+    observations: Mapping[str, Observation], modules: Mapping[str, Module], wires: Sequence[Wire]
+) -> dict[str, str]:
+    """The plate of everything that has data below it."""
     found = {name: (observation.plate, f"{name}.value") for name, observation in observations.items()}
     for _ in modules:  # enough passes for the longest path
         for wire in wires:
             if wire.child not in found:
                 continue
-            plate, source = found[wire.child][0], wire.variable
+            plate, source = wire.pool or found[wire.child][0], wire.variable
             known = found.setdefault(wire.parent, (plate, source))
             if known[0] != plate:
                 raise PlateError(
                     f"{wire.parent} is wired to {known[1]} on the plate {known[0]!r} and to {source} on the plate "
-                    f"{plate!r}. A module's ports share one plate.",
+                    f"{plate!r}. A module's ports share one plate: pool the items of one into the other, with "
+                    "graph.connect(..., pool=plate), if they belong to its rows.",
                     known[1],
                     source,
                 )
-    return {name: plate for name, (plate, _) in found.items() if name in modules}
+    return {name: plate for name, (plate, _) in found.items()}
+
+
+def _groups(
+    observations: Mapping[str, Observation],
+    plates: Mapping[str, str],
+    sizes: dict[str, int],
+    wires: Sequence[Wire],
+) -> dict[str, Groups]:
+    """Which group each item belongs to, for each pooled wire; a plate of groups that nothing names gets its size."""
+    found = {}
+    for wire in wires:
+        if wire.pool is None:
+            continue
+        plate = plates.get(wire.child)
+        if plate is None or plate == wire.pool:
+            where = "no plate that is known: nothing is observed below it" if plate is None else "that plate already"
+            raise PlateError(
+                f"Expected items of another plate to pool into {wire.pool!r} at {wire.target}; {wire.variable} lies on "
+                f"{where}.",
+                wire.variable,
+                wire.target,
+            )
+        ids = _ids(observations, plate, wire, sizes)
+        size = sizes.setdefault(wire.pool, len(ids))
+        if int(ids.max()) >= size:
+            row = int((ids >= size).nonzero()[0])
+            raise PlateError(
+                f"Expected groups from 0 to {size - 1}, as the plate {wire.pool!r} has {size} rows; got "
+                f"{int(ids[row])} at row {row} of the plate {plate!r}. Give {wire.pool!r} a row for each group, "
+                "flagged missing where nothing was observed of it.",
+                wire.variable,
+                wire.target,
+            )
+        found[wire.target] = Groups(ids, size)
+    return found
+
+
+def _ids(observations: Mapping[str, Observation], plate: str, wire: Wire, sizes: Mapping[str, int]) -> Tensor:
+    """What the observations of a plate say of the groups that its rows belong to; one may say it, or several alike."""
+    assert wire.pool is not None
+    here = {name: one for name, one in observations.items() if one.plate == plate}
+    stated = {name: one.groups[wire.pool] for name, one in here.items() if wire.pool in one.groups}
+    if stated:
+        first, ids = next(iter(stated.items()))
+        for name, other in stated.items():
+            if not torch.equal(ids, other):
+                raise PlateError(
+                    f"Expected the same groups of {wire.pool!r} in {name!r} as in {first!r}, which share the plate "
+                    f"{plate!r}; got others. Give them the same ids, or plates of their own.",
+                    f"{first}.value",
+                    f"{name}.value",
+                )
+        return ids
+    if here and all(one.point.missing is not None and bool(one.point.missing.all()) for one in here.values()):
+        return torch.arange(sizes[plate])  # nothing is known of the members: one stands for each group
+    others = sorted({name for one in here.values() for name in one.groups})
+    sayers = " or ".join(here) or "an observation on it"
+    raise PlateError(
+        f"{wire.variable} is pooled into {wire.pool!r} at {wire.target}, and nobody says which row of {wire.pool!r} "
+        f"each row of the plate {plate!r} belongs to.{suggestion(wire.pool, others)} Say it with {sayers}: "
+        f"Observation(values, plate={plate!r}, groups={{{wire.pool!r}: ids}}).",
+        wire.variable,
+        wire.target,
+    )
 
 
 def _lengths(observations: Mapping[str, Observation]) -> dict[str, Tensor]:
@@ -203,7 +295,10 @@ def _check_stated(
 
 
 def _check_ranges(
-    modules: Mapping[str, Module], observations: Mapping[str, Observation], wires: Sequence[Wire]
+    modules: Mapping[str, Module],
+    observations: Mapping[str, Observation],
+    wires: Sequence[Wire],
+    groups: Mapping[str, Groups],
 ) -> None:
     for wire in wires:
         module, observation = modules[wire.parent], observations.get(wire.child)
@@ -221,12 +316,25 @@ def _check_ranges(
             continue
         supports: Mapping[str, tuple[float, float]] = method(module, "supports", "which it has")()
         low, high = supports.get(wire.into, (float("-inf"), float("inf")))
+        # Sums of what is never below 0 are not either, so that counts need no pass over the data.
+        if wire.pool is not None and not wire.average and not (low <= 0 <= least and high == float("inf")):
+            least, most = _range_of_sums(observation, groups[wire.target])
         if least < low or most > high:
             raise DataError(
                 f"Expected values within [{low:g}, {high:g}] at {wire.target}; got values from {least:g} to {most:g} "
                 f"from {wire.variable}. Rescale them: for 8-bit images, Observation(images, scale=1 / 255).",
                 wire.child,
             )
+
+
+def _range_of_sums(observation: Observation, groups: Groups) -> tuple[float, float]:
+    sums = groups.pooled(observation.point)
+    if isinstance(sums, SparsePoint):
+        values = torch.cat([sums.values, sums.values.new_zeros(1)])  # what is not stored is 0
+        return float(values.min()), float(values.max())
+    assert isinstance(sums, Point)
+    least, most = sums.value[~sums.missing_rows()].aminmax()
+    return float(least), float(most)
 
 
 def _module_remarks(modules: Mapping[str, Module], wires: Sequence[Wire]) -> Iterator[str]:

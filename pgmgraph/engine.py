@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
 from pgmgraph.checks import Checked, ports_wired
 from pgmgraph.errors import DataError, NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
-from pgmgraph.executors import Call, Executor, OwnTerms, ProgressWatcher, SerialExecutor
+from pgmgraph.executors import Call, Executor, OwnTerms, Past, ProgressWatcher, SerialExecutor, Statistics
 from pgmgraph.graph import ModelGraph
+from pgmgraph.groups import Groups
 from pgmgraph.mail import Mail
+from pgmgraph.matrices import SparseMatrix
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Guarantee, has, learns
 from pgmgraph.observation import Observation, Values
-from pgmgraph.plates import Delivery
+from pgmgraph.plates import Delivery, Parcel
 from pgmgraph.randomness import seed_of
 from pgmgraph.snapshots import Snapshot
 
-Data = Mapping[str, Values | Observation]
+Data = Mapping[str, Values | SparseMatrix | Observation]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Engine:
         lengths: of the sequences of each module's plate; None where it has none.
         checked: what the check of the graph found out.
         beginning: which one of several is being learnt; it enters the seeds of modules that start from data.
+        past: what modules learn from besides the data; empty where the data are no stream.
+        totals: over a stream, by module, the statistics of the new items that it learnt from last.
     """
 
     def __init__(
@@ -83,13 +87,14 @@ class Engine:
         self._frozen = frozenset(frozen)
         self.seed = seed
         self.beginning = 0
+        self.past: Mapping[str, Past] = {}
+        self.totals: dict[str, Statistics] = {}
         self.observations = dict(graph.observations)
         with_data(graph, self.observations, data or {})
         self.checked: Checked = graph.check(self.observations)
-        plates = {one.plate: len(one) for one in self.observations.values()}
-        self.items = {name: plates[plate] for name, plate in self.checked.plates.items()}
+        self.items = {name: self.checked.sizes[plate] for name, plate in self.checked.plates.items()}
         self.lengths = {name: self.checked.lengths.get(plate) for name, plate in self.checked.plates.items()}
-        self.mail = Mail(graph, self.observations)
+        self.mail = Mail(graph, self.observations, self.checked.groups)
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))
         self._executor.setup(graph.modules, contexts, watcher)
@@ -114,6 +119,8 @@ class Engine:
         for name, result in zip(names, results, strict=True):
             changed |= self.mail.deliver(name, result.outbox)
             self.graph.calls[name] += 1
+            if result.total is not None:
+                self.totals[name] = result.total
         reports = [
             ModuleReport(name, result.seconds, result.guarantee, result.terms)
             for name, result in zip(names, results, strict=True)
@@ -122,7 +129,14 @@ class Engine:
 
     def take(self, rows: slice) -> None:
         """Lay these rows of every observation, and nothing else, on the wires."""
-        self.mail = Mail(self.graph, {name: one.part(rows) for name, one in self.observations.items()})
+        parts = {name: one.part(rows) for name, one in self.observations.items()}
+        self.mail = Mail(self.graph, parts, self.checked.groups)
+
+    def apart(self, n: int) -> None:
+        """Take everything off the wires, for n items on each plate: one sequence, each a group of its own."""
+        self.lengths = {}
+        self.mail.clear()
+        self.mail.groups = {target: Groups(torch.arange(n), n) for target in self.checked.groups}
 
     def send(self, name: str, block: int = 0) -> set[str]:
         """Let a module send with its parameters as they are; returns the variables whose belief it changed.
@@ -135,27 +149,48 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """All that learning has changed so far, as a copy."""
         states = self._executor.save(tuple(self.graph.modules))
-        return Snapshot(states, self.mail.saved(), self.graph.calls.copy(), self.graph.rounds_done, self.beginning)
+        return Snapshot(
+            states,
+            self.mail.saved(),
+            self.graph.calls.copy(),
+            self.graph.rounds_done,
+            self.beginning,
+            self.graph.memory,
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot, which stays whole."""
         self._executor.load(snapshot.modules)
         self.mail.restore(snapshot.mail)
         self.graph.calls, self.graph.rounds_done = snapshot.calls.copy(), snapshot.rounds_done
-        self.beginning = snapshot.beginning
+        self.beginning, self.graph.memory = snapshot.beginning, snapshot.memory
 
     def evaluate(self, names: Sequence[str], draw: int = 0) -> dict[str, OwnTerms | None]:
         """Own terms of F under the beliefs in the mail; a draw has its own subset and noise."""
         calls = [self._call("elbo", name, self.mail.believed(name), draw) for name in names]
         return dict(zip(names, self._executor.evaluate(calls), strict=True))
 
-    def predict(self, name: str, port: str, block: int = 0) -> Message:
-        """A module's message to the observation at one of its In ports."""
-        return self._executor.predict(self._call("predict", name, self.mail.believed(name), block), port)
+    def predict(self, name: str, port: str, number: int = 0, given: Mapping[str, Message] | None = None) -> Message:
+        """A module's message to the observation at one of its In ports, given beliefs at its Out ports.
 
-    def sample(self, name: str, n: int, values: Mapping[str, torch.Tensor | None], temperature: float = 1.0) -> Draws:
-        """Rows drawn by a module, given values of its Out variables."""
-        return self._executor.sample(self._call("sample", name, {}), n, values, temperature)
+        By default those in the mail. Each number has noise of its own.
+        """
+        if given is None:
+            return self._executor.predict(self._call("predict", name, self.mail.believed(name), number), port)
+        mail = {out: Parcel(message, type(message)) for out, message in given.items()}
+        # As many rows as are given, of whatever sequences.
+        return self._executor.predict(replace(self._call("predict", name, mail, number), lengths=None), port)
+
+    def sample(
+        self,
+        name: str,
+        n: int,
+        values: Mapping[str, torch.Tensor | None],
+        temperature: float = 1.0,
+        number: int = 0,
+    ) -> Draws:
+        """Rows drawn by a module, given values of its Out variables. Each number has noise of its own."""
+        return self._executor.sample(self._call("sample", name, {}, number), n, values, temperature)
 
     def _call(
         self,
@@ -169,7 +204,8 @@ class Engine:
         starts = method == "update" and has(self.graph.modules[name], "start")
         which = f"{method} of beginning {self.beginning}" if self.beginning and starts else method
         seed = seed_of(self.seed, name, which, number)
-        return Call(name, mail, seed, self.graph.rounds_done, learn, self.lengths.get(name))
+        past = self.past.get(name) if method == "update" else None
+        return Call(name, mail, seed, self.graph.rounds_done, learn, self.lengths.get(name), past)
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:
         """A context for each module that is not set up yet; the others must still fit their data."""

@@ -9,7 +9,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class FitStarted:
-    """Learning begins; `modules` are those that the graph has, in the order of adding."""
+    """Learning begins; `modules` are those that the graph has, in the order of adding.
+
+    `rounds` is 0 for a stream of which nobody knows the end.
+    """
 
     modules: tuple[str, ...]
     rounds: int
@@ -85,7 +88,10 @@ class InterruptNoted:
 
 @dataclass(frozen=True)
 class FitEnded:
-    """Learning is over; `reason` is "rounds", "converged", "interrupted", or "failed" where an error ended it."""
+    """Learning is over; `reason` is "rounds", "converged", "interrupted", or "failed" where an error ended it.
+
+    Of a stream it is "ended", or "left" where whoever iterated over it stopped.
+    """
 
     rounds: int
     reason: str

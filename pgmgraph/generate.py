@@ -12,6 +12,7 @@ from torch import Tensor
 from pgmgraph.engine import Engine, require_fitted, silent
 from pgmgraph.errors import DataError, UnknownNameError, suggestion
 from pgmgraph.executors import Executor
+from pgmgraph.filling import variables_at
 from pgmgraph.graph import ModelGraph
 from pgmgraph.infer import complete, settle
 from pgmgraph.messages import Belief, Categorical, CategoricalPotential, Gaussian, Message, Point
@@ -43,7 +44,7 @@ def generate(
         graph: a fitted graph.
         clamped: values by the name of the variable: `{"gmm.c": 3}`, `{"vae.z": vectors}`,
             `{"pixels": images}`. One value is used for all rows; n values (a first dimension of n) one each.
-        n: how many rows to draw.
+        n: how many rows to draw, on each plate: one sequence, and groups of one member each.
         temperature: T; each variable is drawn from p^(1/T), normalised, given what was drawn before it. Below 1 draws
             are closer to what is typical, above 1 further away. The covariance of a normal is T times as large, log
             odds are divided by T; 0 takes the mode. What is believed of the clamped values is no draw and stays.
@@ -67,12 +68,21 @@ def generate(
     require_fitted(graph)
     values = {name: _value(graph, name, value, n) for name, value in (clamped or {}).items()}
     # An observation knows how its values are scaled.
-    seen = {name: node.replaced(values[name], name) for name, node in graph.observations.items() if name in values}
+    seen = {name: _seen(graph, name, values[name]) for name in graph.observations if name in values}
     engine = Engine(graph, complete(graph, seen), seed=seed, device="auto", executor=executor, watcher=silent)
-    engine.lengths = {}  # what is drawn is one sequence, for a module that looks along time
+    engine.apart(n)
     order = graph.bottom_up()
     _explain(engine, order, values, seen)
     return Drawn(_descend(engine, order, values, n, temperature))
+
+
+def _seen(graph: ModelGraph, name: str, value: Tensor) -> Observation:
+    """A clamped observation, of which each row is a group of its own."""
+    node = graph.observations[name]
+    seen = node.replaced(value, name)
+    pooled = {plate for one in graph.observations.values() if one.plate == node.plate for plate in one.groups}
+    seen.groups = {plate: torch.arange(len(value)) for plate in pooled}
+    return seen
 
 
 def _value(graph: ModelGraph, name: str, value: Values | float, n: int) -> Tensor:
@@ -157,11 +167,11 @@ def _down(
     graph, values = engine.graph, dict(known)
     for name in reversed(order):
         ports = [*dict(graph.modules[name].outs()), *dict.fromkeys(wire.into for wire in graph.wires_below(name))]
-        if all(variable in values for port in ports for variable in _names(graph, name, port).values()):
+        if all(variable in values for port in ports for variable in variables_at(graph, name, port).values()):
             continue  # it may be a module that cannot sample
         given = {port: values.get(f"{name}.{port}") for port, _ in graph.modules[name].outs()}
         for port, value in engine.sample(name, n, given, temperature).items():
-            for key, variable in _names(graph, name, port).items():
+            for key, variable in variables_at(graph, name, port).items():
                 values.setdefault(variable, value if isinstance(value, Tensor) else value[str(key)])
     return values
 
@@ -177,11 +187,3 @@ def _told(engine: Engine, temperature: float) -> dict[str, Tensor]:
             floating = known.value.is_floating_point()
             told[variable] = known.to(dtype=known.value.dtype if floating else torch.get_default_dtype()).value
     return told
-
-
-def _names(graph: ModelGraph, module: str, port: str) -> dict[str | None, str]:
-    """The variables that a module's port stands for, by key in a family: its own for an Out, those below for an In."""
-    if any(name == port for name, _ in graph.modules[module].outs()):
-        return {None: f"{module}.{port}"}
-    below = [wire for wire in graph.wires_below(module) if wire.into == port]
-    return {wire.key: wire.child if wire.child in graph.observations else wire.variable for wire in below}

@@ -9,7 +9,16 @@ import networkx as nx
 
 from pgmgraph.checks import Checked, check
 from pgmgraph.errors import CycleError, MessageTypeError, UnknownNameError, WiringError, suggestion
-from pgmgraph.messages import Message, MessageType, Potential, convertible, ways
+from pgmgraph.messages import (
+    CategoricalPotential,
+    Message,
+    MessageType,
+    Point,
+    Potential,
+    SparsePoint,
+    convertible,
+    ways,
+)
 from pgmgraph.module import Context, Module
 from pgmgraph.observation import Observation
 from pgmgraph.ports import InPort, InPorts, Node, OutPort, is_observed
@@ -28,6 +37,7 @@ class ModelGraph:
         rounds_done: how many rounds `fit` has run on this graph.
         calls: how many updates each module was called for; what seeds are made from.
         contexts: what each module was told when it was set up in this graph.
+        memory: what is remembered of earlier chunks of a stream, as tensors and plain values.
 
     Example:
         >>> graph = ModelGraph(pixels=pixels, vae=vae, gmm=gmm)  # doctest: +SKIP
@@ -40,6 +50,7 @@ class ModelGraph:
         self.rounds_done = 0
         self.calls: Counter[str] = Counter()
         self.contexts: dict[str, Context] = {}
+        self.memory: Mapping[str, object] = {}
         self._nodes: dict[str, Node] = {}
         for name, node in nodes.items():
             self.add(name, node)
@@ -72,7 +83,16 @@ class ModelGraph:
         self._nodes[name] = node
         self.network.add_node(name)
 
-    def connect(self, out: OutPort, into: InPort, *, via: str | None = None, backward: bool = True) -> None:
+    def connect(
+        self,
+        out: OutPort,
+        into: InPort,
+        *,
+        via: str | None = None,
+        backward: bool = True,
+        pool: str | None = None,
+        average: bool = False,
+    ) -> None:
         """Join the variable exposed at `out` to the module that explains it at `into`.
 
         Args:
@@ -81,10 +101,16 @@ class ModelGraph:
             via: the name of a conversion that loses something, for example "mean" for a Gaussian's mean.
                 The child then keeps its prior, and nothing goes back.
             backward: False leaves the backward message out, as a control without mutual learning.
+            pool: the name of a plate of groups, which an observation below says the members of
+                (`Observation(..., groups={"images": ids})`). The parent's items are then the groups. Members share one
+                discrete variable: what they say of it adds up, and each is told what the parent believes of it. Or
+                their values add up, and nothing goes back.
+            average: whether values are averaged over the members of a group.
 
         Raises:
             WiringError: wrong direction, a port that is wired already, a node that is not in the graph.
-            MessageTypeError: the parent does not accept what the child sends, or the reverse.
+            MessageTypeError: the parent does not accept what the child sends, or the reverse; or what the child
+                sends cannot be pooled.
         """
         child, parent = self._ends(out, into)
         source, target = f"{child}.{out.name}", f"{parent}.{into.name}"
@@ -113,8 +139,21 @@ class ModelGraph:
                 source,
                 target,
             )
+        if pool is not None or average:
+            _check_pooling(source, out, forward, via, held_by_parent, pool, average)
         wire = Wire(
-            child, out.name, parent, into.declaration.name, into.key, forward, back, via, backward, held_by_parent
+            child,
+            out.name,
+            parent,
+            into.declaration.name,
+            into.key,
+            forward,
+            back,
+            via,
+            backward,
+            held_by_parent,
+            pool,
+            average,
         )
         self.network.add_edge(child, parent, key=target, wire=wire, order=self.network.number_of_edges())
 
@@ -129,7 +168,8 @@ class ModelGraph:
 
         Raises:
             WiringError: a required port is open, or an observation is connected to nothing.
-            PlateError: one plate has two sizes, or a module was wired to several plates.
+            PlateError: one plate has two sizes, a module was wired to several plates, or nobody says which group
+                items belong to that are pooled.
             ShapeError: an event shape is not what its receiver expects.
             DataError: observed values lie outside what the model can explain.
         """
@@ -255,6 +295,33 @@ class ModelGraph:
                 f"Expected {_either(accepts)} back at {source}; got {sends.__name__} from {target}.", source, target
             )
         return found
+
+
+def _check_pooling(
+    source: str, out: OutPort, forward: MessageType, via: str | None, shared: bool, pool: str | None, average: bool
+) -> None:
+    """Refuse to pool what has no sum, or what no one variable of a group could be."""
+    given: object = pool  # whatever an untyped caller gave
+    if not (isinstance(given, str) and given):
+        raise WiringError(
+            f"Expected the name of a plate to pool {source} into, such as pool='images'; got {pool!r}.", source
+        )
+    values = issubclass(forward, Point | SparsePoint) if via is not None else is_observed(out.declaration)
+    if shared and issubclass(forward, CategoricalPotential):
+        if average:
+            raise MessageTypeError(
+                f"What members say of a variable that they share adds up; got average=True for {source}. "
+                "Leave it out: an average would count the evidence for less than it is.",
+                source,
+            )
+    elif not values:
+        offered = ", ".join(f"via={way!r}" for way in ways(out.declaration.sends, (Point,)))
+        raise MessageTypeError(
+            f"Expected values, or evidence about a discrete variable, to pool into {pool!r}; got "
+            f"{out.declaration.sends.__name__} from {source}, which each item has one of its own."
+            + (f" Values can be made of it for a parent that takes Point: {offered}." if offered else ""),
+            source,
+        )
 
 
 def _describe(port: object) -> str:

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from pgmgraph.checks import plate_sizes
 from pgmgraph.engine import Data, Engine, require_fitted, silent
 from pgmgraph.errors import DataError, UnknownNameError, suggestion
 from pgmgraph.executors import Executor
+from pgmgraph.filling import filled
 from pgmgraph.graph import ModelGraph
+from pgmgraph.matrices import SparseMatrix
 from pgmgraph.messages import Message
 from pgmgraph.observation import Observation, Values
 from pgmgraph.variables import Beliefs
@@ -25,6 +28,7 @@ def infer(
     data: Data | None = None,
     *,
     predict: Sequence[str] = (),
+    draws: int = 100,
     rounds: int = 50,
     batch_size: int | None = None,
     seed: int = 0,
@@ -40,14 +44,21 @@ def infer(
         data: values by the name of the observation, of any N; those left out count as missing. By
             default the graph's own data.
         predict: names of observations whose values are wanted as the model sees them (reconstructions).
+        draws: from how many draws what is missing is filled in; 0 leaves it out. The error of a mean is the
+            predictive deviation over the root of `draws`.
         rounds: how many rounds of messages at most.
         batch_size: how many rows are inferred at a time; see `infer_blocks`.
-        seed: what randomness follows from, where a module needs any.
+        seed: what randomness follows from: the draws, and what a module needs.
         executor: where modules run; in this process by default.
 
     Returns:
-        A belief about every latent variable, and a message for each name of `predict`. Items of which
-        nothing was observed below a module are flagged missing; `generate` draws such things.
+        A belief about every latent variable, about every observation of which rows are missing, and a message for each
+        name of `predict`. The flag `missing` says of which rows nothing was observed. They hold what the model predicts
+        given all that was observed elsewhere: the mean and the variance of a `Gaussian`, the probabilities of a
+        `Categorical`, by draws from the top down. Where no module can draw, they hold placeholders.
+        Of an observation, the belief is a `Categorical` where its module predicts a class, and otherwise a `Gaussian`
+        over its values laid out as vectors, (N, D); what was observed has variance 0. One whose values are kept sparse
+        is left out, unless `predict` names it.
 
     Raises:
         NotFittedError: a module has learnt nothing yet.
@@ -56,7 +67,14 @@ def infer(
     return Beliefs.concatenate(
         list(
             infer_blocks(
-                graph, data, predict=predict, rounds=rounds, batch_size=batch_size, seed=seed, executor=executor
+                graph,
+                data,
+                predict=predict,
+                draws=draws,
+                rounds=rounds,
+                batch_size=batch_size,
+                seed=seed,
+                executor=executor,
             )
         )
     )
@@ -67,6 +85,7 @@ def infer_blocks(
     data: Data | None = None,
     *,
     predict: Sequence[str] = (),
+    draws: int = 100,
     rounds: int = 50,
     batch_size: int | None = None,
     seed: int = 0,
@@ -80,12 +99,13 @@ def infer_blocks(
     look further than the row: messages that go round stop when a whole block stands still, to a millionth; a module
     that sends draws (`VAE(send="sample")`) draws others in another block; and the fixed noise of a
     `GMM(message="mixture")` goes by the place in the block, and is the same in blocks of a multiple of 4,096 rows
-    without missing ones.
+    without missing ones. What is missing is drawn anew in each block.
 
     Args:
         graph: see `infer`, for the next ones too.
         data: values by the name of the observation.
         predict: names of observations.
+        draws: from how many draws what is missing is filled in.
         rounds: how many rounds of messages at most.
         batch_size: the rows of a block. By default 65,536; but the whole plate where a module takes it at once
             (`Module.at_once` is None), as a transform does that knows the values it was fitted to, or looks along
@@ -101,14 +121,16 @@ def infer_blocks(
     """
     if batch_size is not None and batch_size < 1:
         raise DataError(f"Expected batch_size of at least 1; got {batch_size}.")
+    if draws < 0:
+        raise DataError(f"Expected draws of 0 or more; got {draws}.")
     require_fitted(graph)  # before an engine sets modules up, which is for `fit` to do
     engine = Engine(graph, complete(graph, data), seed=seed, device="auto", executor=executor, watcher=silent)
     wanted = [(name, *_explainer(graph, name)) for name in predict]
-    return _inferred(engine, wanted, rounds, _blocks(engine, batch_size))
+    return _inferred(engine, wanted, draws, rounds, _blocks(engine, batch_size))
 
 
 def _inferred(
-    engine: Engine, wanted: Sequence[tuple[str, str, str]], rounds: int, blocks: Sequence[slice]
+    engine: Engine, wanted: Sequence[tuple[str, str, str]], draws: int, rounds: int, blocks: Sequence[slice]
 ) -> Iterator[Beliefs]:
     settled = True
     for number, rows in enumerate(blocks):
@@ -121,12 +143,12 @@ def _inferred(
         found = dict(engine.mail.beliefs)
         for name, module, port in wanted:
             found[name] = engine.predict(module, port, number)
-        yield Beliefs(found)
+        yield Beliefs(filled(engine, found, draws, number) if draws else found)
 
 
 def _blocks(engine: Engine, batch_size: int | None) -> list[slice]:
     """The rows of each block; all of them at once where they cannot be told apart."""
-    plates = set(engine.checked.plates.values())
+    plates = {one.plate for one in engine.observations.values()} | set(engine.checked.plates.values())
     along_time = [name for name, module in engine.graph.modules.items() if module.sequential]
     whole = bool(along_time) or any(module.at_once is None for module in engine.graph.modules.values())
     if along_time and batch_size is not None:
@@ -196,11 +218,13 @@ def complete(graph: ModelGraph, data: Data | None) -> Data | None:
         for name, values in data.items()
         if name in graph.observations
     }
-    complete: dict[str, Values | Observation] = {**data, **given}
+    complete: dict[str, Values | SparseMatrix | Observation] = {**data, **given}
+    sizes = plate_sizes(given)
     for name, observation in graph.observations.items():
-        peers = [one for other, one in given.items() if graph.observations[other].plate == observation.plate]
-        if name not in data and peers:
-            complete[name] = observation.absent(len(peers[0]))
+        # Of groups that nothing is known of their members, one member each stands for all.
+        known = [sizes[plate] for plate in (observation.plate, *observation.groups) if plate in sizes]
+        if name not in data and known:
+            complete[name] = observation.absent(known[0])
     return complete
 
 
@@ -212,5 +236,12 @@ def _explainer(graph: ModelGraph, name: str) -> tuple[str, str]:
             f"The graph has: {', '.join(graph.observations)}.",
             name,
         )
-    wire = graph.wires_above(name)[0]
+    wires = graph.wires_above(name)
+    wire = next((one for one in wires if one.pool is None), None)
+    if wire is None:
+        raise DataError(
+            f"Expected observations that are explained row by row, to predict; {name!r} is pooled into "
+            f"{wires[0].pool!r} at {wires[0].target}, which knows sums alone. Leave it out of predict.",
+            name,
+        )
     return wire.parent, wire.target.removeprefix(f"{wire.parent}.")

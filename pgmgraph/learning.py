@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pgmgraph.engine import Data, Engine, fitted
@@ -76,10 +77,23 @@ class Learning:
         self._scorers = [one for one in callbacks if isinstance(one, Scorer)]
         self.view = View(graph, tuple(graph.modules), frozenset(frozen), residuals=lambda: self.engine.mail.residuals())
         self._stages_of = schedule_function(schedule, self.view)
-        self.engine = Engine(
-            graph, data, seed=seed, device=device, executor=executor, watcher=self._progress, frozen=frozen
+        self._engine_on = partial(
+            Engine, graph, seed=seed, device=device, executor=executor, watcher=self._progress, frozen=frozen
         )
-        if callable(schedule) or schedule == "residual":
+        self._watched = callable(schedule) or schedule == "residual"
+        self._strict, self._objective = strict, objective
+        self.turn_to(data)
+        for remark in self.engine.checked.remarks:
+            warnings.warn(remark, stacklevel=3)
+        self.history: dict[str, list[float | None]] = {}
+        self.trace: list[Entry] = []
+        self.before_stage: Callable[[], None] = lambda: None
+        self._guarantees: dict[str, str] = {}
+
+    def turn_to(self, data: Data | None) -> None:
+        """Go on with these data: what was learnt and the history stay, the messages are those about the new data."""
+        self.engine = self._engine_on(data)
+        if self._watched:
             self.engine.mail.watch()
         for name, observation in self.engine.observations.items():
             if observation.point.missing_rows().all():
@@ -88,17 +102,11 @@ class Learning:
                     f"Give them: fit(graph, {{{name!r}: values}}).",
                     name,
                 )
-        for remark in self.engine.checked.remarks:
-            warnings.warn(remark, stacklevel=3)
         for scorer in self._scorers:
             if isinstance(scorer, Scores):
-                scorer.check(graph, self.engine.items)
+                scorer.check(self.graph, self.engine.items)
         sent = self._fill_mail()
-        self.ledger = Ledger(self.engine, sent, strict) if objective else None
-        self.history: dict[str, list[float | None]] = {}
-        self.trace: list[Entry] = []
-        self.before_stage: Callable[[], None] = lambda: None
-        self._guarantees: dict[str, str] = {}
+        self.ledger = Ledger(self.engine, sent, self._strict) if self._objective else None
 
     @property
     def rounds(self) -> int:

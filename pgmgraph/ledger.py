@@ -68,6 +68,11 @@ class Ledger:
         known = [total for total in totals if total is not None]
         return sum(known) if self._complete and known and len(known) == len(totals) else None
 
+    @property
+    def evidence(self) -> float | None:
+        """The part of F that belongs to items: what it says of them given the parameters; None as `F` is."""
+        return None if self.F is None else sum(terms.of_items for terms in self._terms.values() if terms)
+
     def averaged(self, draws: int) -> float | None:
         """F averaged over several subsets and draws of noise, where modules evaluate theirs by such; None as `F` is."""
         if self.F is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pgmgraph.errors import MessageTypeError, ScheduleError
 from pgmgraph.graph import ModelGraph
-from pgmgraph.messages import Message, MessageType, convertible, difference
+from pgmgraph.groups import Groups
+from pgmgraph.messages import Message, MessageType, convert, convertible, difference
 from pgmgraph.module import Module, Outbox
 from pgmgraph.observation import Observation
 from pgmgraph.plates import Delivery, Parcel
@@ -32,9 +34,18 @@ class Mail:
     Args:
         graph: the wiring.
         observations: the data, by the name of the observation.
+        groups: which group each of the child's items belongs to, by the port that a pooled wire leads to.
     """
 
-    def __init__(self, graph: ModelGraph, observations: Mapping[str, Observation]) -> None:
+    def __init__(
+        self,
+        graph: ModelGraph,
+        observations: Mapping[str, Observation],
+        groups: Mapping[str, Groups] = MappingProxyType({}),
+    ) -> None:
+        self.groups = groups
+        # Messages are frozen: what was pooled once stands for as long as it is that same message.
+        self._pooled: dict[str, tuple[Message, Message]] = {}
         self._below = {name: graph.wires_below(name) for name in graph.modules}
         self._above = {name: graph.wires_above(name) for name in graph.modules}
         self._modules = graph.modules
@@ -106,7 +117,7 @@ class Mail:
                     wire.child,
                 )
         forward = {
-            wire: Parcel(self._forward[wire.variable], wire.forward, wire.via)
+            wire: self._parcel(wire, self._forward[wire.variable])
             for wire in self._below[name]
             if wire.variable in self._forward
         }
@@ -124,11 +135,11 @@ class Mail:
         """The beliefs about the variables at a module's ports."""
         below = {}
         for wire in self._below[name]:
-            belief = self._believed.get(wire.variable)
+            shared = wire.held_by_parent and wire.pool is not None
+            belief = self._believed.get(wire.target if shared else wire.variable)
             if belief is None:
                 continue  # an optional port that nothing has come to
-            wanted = type(belief) if wire.held_by_parent else wire.forward
-            below[wire] = Parcel(belief, wanted, wire.via)
+            below[wire] = Parcel(belief, type(belief)) if wire.held_by_parent else self._parcel(wire, belief)
         mail = self._sorted(name, below)
         for port, _ in self._modules[name].outs():
             known = self._believed.get(f"{name}.{port}")
@@ -180,13 +191,28 @@ class Mail:
         expected = module.sends_back(wire.into)
         assert expected is not None
         message = _expect(message, expected, wire.target)
+        belief = outbox.beliefs.get(wire.target.removeprefix(f"{wire.parent}."), message)
+        if wire.pool is not None:
+            self._believed[wire.target] = belief  # the parent's own, a row for each group
+            message, belief = (self.groups[wire.target].spread(one) for one in (message, belief))
         if wire.sends_back:
             self._note(wire.child, self._back.get(wire.target), message)
         self._back[wire.target] = message
         if not wire.held_by_parent:
             return set()
-        self._believed[wire.variable] = outbox.beliefs.get(wire.target.removeprefix(f"{wire.parent}."), message)
+        self._believed[wire.variable] = belief
         return {wire.variable}
+
+    def _parcel(self, wire: Wire, message: Message) -> Parcel:
+        """A message of the child's as its parent takes it."""
+        if wire.pool is None:
+            return Parcel(message, wire.forward, wire.via)
+        known = self._pooled.get(wire.target)
+        if known is None or known[0] is not message:
+            values = message if wire.via is None else convert(message, wire.forward, wire.via)
+            known = message, self.groups[wire.target].pooled(values, wire.average)
+            self._pooled[wire.target] = known
+        return Parcel(known[1], wire.forward)
 
     def _latent(self, messages: Mapping[str, Message]) -> dict[str, Message]:
         return {name: message for name, message in messages.items() if name not in self._observed}

@@ -115,7 +115,7 @@ class Module(Node):
       method that every module has.
     - `elbo(<ports>)`: own terms of F under the beliefs at the ports; shape (n,) where a term is a sum
       over items, shape () where it is global.
-    - `predict(port, <Out ports>)`, optional: the message to an observation.
+    - `predict(port, <Out ports>)`, optional: the message to an observation: its mean as a `Point`, or a belief.
     - `sample(n, <Out ports>)`, optional: draw n rows; first the Out variables that are None, from the
       module's own prior, then the In variables given them. Returns all by port, a family's by key. With a further
       argument `temperature=1.0` it can be asked to draw from every p in the form p^(1/temperature), normalised; 0 is

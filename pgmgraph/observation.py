@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pgmgraph.errors import DataError
-from pgmgraph.messages import Point
+from pgmgraph.matrices import SparseMatrix, is_sparse, sparse_point, stored_range
+from pgmgraph.messages import Point, SparsePoint
 from pgmgraph.ports import Node, Out
 
 Values: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]  # whatever numpy can make an array of
@@ -26,12 +29,15 @@ class Observation(Node):
     """Values that are known, one row an item of the plate.
 
     Args:
-        values: (N, *event) array, tensor or memory map of real numbers. It is looked at, never copied
-            where that can be helped, and never changed.
+        values: (N, *event) array, tensor or memory map of real numbers; or a sparse matrix (N, V), of scipy or torch,
+            of which never more than a minibatch is made dense. It is looked at, never copied where that can be helped,
+            and never changed.
         plate: the name of the plate that the rows are items of. One name means one N.
         missing: (N,) bool, True where nothing was observed; such rows may hold anything.
         sequences: (N,) ids, numbers or words: the rows of one sequence have one id, and lie one after another in the
             order of time. Without them a module that looks along time takes the whole plate for one sequence.
+        groups: by the name of another plate, (N,) integers from 0: row n belongs to row groups[plate][n] of that
+            plate. What is wired with `pool=plate` goes by them.
         scale: what values are multiplied by when they are cast, minibatch by minibatch; 1/255 turns
             8-bit images into intensities without a copy of the data.
 
@@ -39,6 +45,7 @@ class Observation(Node):
         point: the message that it sends.
         value_range: the smallest and largest (scaled) value that is not missing; (inf, -inf) where all are.
         lengths: (S,) int64, how many rows each sequence has; None where there are no sequences.
+        groups: by plate, (N,) int64; empty where there are none.
         source: where the values came from, as a configuration has it; for the record alone.
 
     Raises:
@@ -47,22 +54,27 @@ class Observation(Node):
 
     value = Out(Point)
 
+    point: Point | SparsePoint
     source: str | None = None
     lengths: Tensor | None = None
+    groups: Mapping[str, Tensor] = MappingProxyType({})
 
     def __init__(
         self,
-        values: Values,
+        values: Values | SparseMatrix,
         *,
         plate: str = "items",
         missing: Values | None = None,
         sequences: Values | None = None,
+        groups: Mapping[str, Values] | None = None,
         scale: float = 1.0,
     ) -> None:
         self.plate = plate
-        self._read(values, missing, scale, name=None)
+        self._take(_as_point(values, None), missing, scale, name=None)
         if sequences is not None:
             self.lengths = _as_lengths(sequences, len(self))
+        if groups is not None:
+            self.groups = {name: _as_groups(name, ids, plate, len(self)) for name, ids in groups.items()}
 
     def __len__(self) -> int:
         return len(self.point)
@@ -70,17 +82,16 @@ class Observation(Node):
     def __repr__(self) -> str:
         return f"Observation({len(self)} x {self.point.event_shape}, plate={self.plate!r})"
 
-    def replaced(self, values: Values | Observation, name: str) -> Observation:
+    def replaced(self, values: Values | SparseMatrix | Observation, name: str) -> Observation:
         """Other data in the place of this; plain values come on the same plate. `name` is for error messages."""
         if isinstance(values, Observation):
             return values
         other = Observation.__new__(Observation)
         other.plate = self.plate
         # Integers given for integers are on the same scale; floats given for integers are scaled already.
-        tensor = _as_tensor(values, name)
-        alike = tensor.is_floating_point() == self.point.value.is_floating_point()
-        scale = self.point.scale if alike else 1.0
-        other._read(tensor, None, scale, name)
+        point = _as_point(values, name)
+        alike = point.dtype.is_floating_point == self.point.dtype.is_floating_point
+        other._take(point, None, self.point.scale if alike else 1.0, name)
         return other
 
     @classmethod
@@ -117,17 +128,20 @@ class Observation(Node):
         other.plate, other.value_range, other.point = self.plate, self.value_range, self.point[rows]
         return other
 
-    def _read(self, values: Values, missing: Values | None, scale: float, name: str | None) -> None:
-        tensor = _as_tensor(values, name)
-        where = _where(name)
+    def _take(self, point: Point | SparsePoint, missing: Values | None, scale: float, name: str | None) -> None:
         _check_scale(scale, name)
-        if tensor.ndim == 0 or tensor.numel() == 0:
+        if not len(point) or not math.prod(point.event_shape):
             raise DataError(
-                f"Expected at least one row and one column of values {where}; got shape {tuple(tensor.shape)}.", name
+                f"Expected at least one row and one column of values {_where(name)}; "
+                f"got shape {(len(point), *point.event_shape)}.",
+                name,
             )
-        mask = None if missing is None else _as_mask(missing, len(tensor), name)
-        self.value_range = _range(tensor, mask, name, scale)
-        self.point = Point(tensor, scale, missing=None if mask is None else mask.to(tensor.device))
+        mask = None if missing is None else _as_mask(missing, len(point), name)
+        low, high, bad = stored_range(point, mask) if isinstance(point, SparsePoint) else _range(point.value, mask)
+        if bad:
+            raise _not_finite(bad, len(point), name)
+        self.value_range = low * scale, high * scale
+        self.point = replace(point, scale=scale, missing=None if mask is None else mask.to(point.device))
 
 
 def _where(name: str | None) -> str:
@@ -139,11 +153,20 @@ def _check_scale(scale: float, name: str | None) -> None:
         raise DataError(f"Expected a positive, finite scale {_where(name)}; got {scale}.", name)
 
 
-def _as_tensor(values: Values, name: str | None) -> Tensor:
+def _as_point(values: Values | SparseMatrix, name: str | None) -> Point | SparsePoint:
+    if is_sparse(values):
+        return sparse_point(values, _where(name), name)
+    tensor = _as_tensor(values, name)
+    if not tensor.ndim:
+        raise DataError(f"Expected at least one row and one column of values {_where(name)}; got shape ().", name)
+    return Point(tensor)
+
+
+def _as_tensor(values: Values | SparseMatrix, name: str | None) -> Tensor:
     """A tensor that shares memory with `values` where their layout and type allow it."""
     if isinstance(values, Tensor):
-        if values.is_complex() or values.is_sparse:
-            raise DataError(f"Expected dense real values {_where(name)}; got {values.dtype}, {values.layout}.", name)
+        if values.is_complex():
+            raise DataError(f"Expected real values {_where(name)}; got {values.dtype}, {values.layout}.", name)
         return values.detach()
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
@@ -197,8 +220,31 @@ def _as_lengths(sequences: Values, n: int) -> Tensor:
     return torch.from_numpy(np.diff(np.append(begins, n))).long()
 
 
-def _range(tensor: Tensor, mask: Tensor | None, name: str | None, scale: float) -> tuple[float, float]:
-    """Smallest and largest value, read piece by piece; raises where one is NaN or infinite."""
+def _as_groups(name: str, groups: Values, plate: str, n: int) -> Tensor:
+    """The group that each row belongs to, (N,) int64."""
+    ids = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)
+    if ids.shape != (n,) or ids.dtype.kind not in "iu":
+        words = ids.shape == (n,) and ids.dtype.kind in "USO"
+        raise DataError(
+            f"Expected groups[{name!r}] for an Observation as {n} integers, the row on the plate {name!r} that each "
+            f"belongs to; got {ids.dtype} of shape {ids.shape}."
+            + (" Number the words: names, ids = np.unique(words, return_inverse=True)." if words else "")
+        )
+    if name == plate:
+        raise DataError(f"Expected groups on another plate than the rows' own; got {name!r}, which they lie on.")
+    below = np.flatnonzero(ids < 0)
+    if len(below):
+        row = int(below[0])
+        raise DataError(
+            f"Expected groups[{name!r}] from 0 on; got {int(ids[row])} at row {row}. A row that belongs nowhere can be "
+            "left out of the data.",
+            rows=(row,),
+        )
+    return torch.from_numpy(ids.astype(np.int64))
+
+
+def _range(tensor: Tensor, mask: Tensor | None) -> tuple[float, float, list[int]]:
+    """Smallest and largest value, read piece by piece, and the rows where one is NaN or infinite."""
     low, high = float("inf"), float("-inf")
     bad: list[int] = []
     for begin in range(0, len(tensor), _ROWS_AT_ONCE):
@@ -214,12 +260,14 @@ def _range(tensor: Tensor, mask: Tensor | None, name: str | None, scale: float) 
             broken = ~torch.isfinite(piece.reshape(len(piece), -1)).all(1)
             bad.extend(rows[broken.cpu()].tolist())
         low, high = min(low, smallest), max(high, largest)
-    if bad:
-        listed = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        raise DataError(
-            f"Expected finite values {_where(name)}; got NaN or infinity in {len(bad)} of {len(tensor)} rows: "
-            f"{listed}. Mend them, or mark the rows with `missing=`.",
-            name,
-            tuple(bad),
-        )
-    return low * scale, high * scale
+    return low, high, bad
+
+
+def _not_finite(rows: list[int], n: int, name: str | None) -> DataError:
+    listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+    return DataError(
+        f"Expected finite values {_where(name)}; got NaN or infinity in {len(rows)} of {n} rows: "
+        f"{listed}. Mend them, or mark the rows with `missing=`.",
+        name,
+        tuple(rows),
+    )

@@ -119,15 +119,25 @@ class Batches:
         """The first item of the plate, missing or not: for the kinds and shapes of what is made of it."""
         return self._take(slice(0, 1), None if self._lengths is None else torch.ones(1, dtype=torch.long))
 
+    def parted(self, last: int) -> tuple[Batches, Batches | None]:
+        """The items but for the `last` rows of the plate, and those; None where it is none of them."""
+        if not last:
+            return self, None
+        rows = torch.arange(self.plate_size) if self.rows is None else self.rows
+        first = rows < self.plate_size - last
+        return self._part(rows[first]), self._part(rows[~first])
+
+    def _part(self, rows: Tensor) -> Batches:
+        part = object.__new__(Batches)
+        part.__dict__.update(self.__dict__, rows=rows, size=len(rows), _whole=None)
+        return part
+
     def subset(self, items: int, generator: torch.Generator) -> Batches:
         """At most `items` items, drawn by `generator` without replacement; all where there are no more."""
         if items >= self.size or self._lengths is not None:
             return self  # what is known of a step leans on all the others of its sequence
         chosen = torch.randperm(self.size, generator=generator)[:items].sort().values
-        part = object.__new__(Batches)
-        part.__dict__.update(self.__dict__, rows=chosen if self.rows is None else self.rows[chosen])
-        part.size, part._whole = items, None
-        return part
+        return self._part(chosen if self.rows is None else self.rows[chosen])
 
     def _whole_sequences(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
         """Minibatches of sequences in an order, of at most `batch_size` rows unless a sequence is longer."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from pgmgraph.config import to_config
 from pgmgraph.errors import RunError
 from pgmgraph.learning import Learning
-from pgmgraph.messages import Point
+from pgmgraph.messages import Point, SparsePoint
 from pgmgraph.runs import Run, decisive, fingerprint
 from pgmgraph.schedules import Schedule
 
@@ -37,27 +38,48 @@ def resolved(learning: Learning, arguments: Mapping[str, object]) -> dict[str, A
     """
     schedule: object = arguments["schedule"]
     fit = {**arguments, "schedule": _schedule(schedule)}  # type: ignore[arg-type]  # it was one that `Learning` took
-    data = {name: describe(one.point, one.lengths) for name, one in learning.engine.observations.items()}
+    data = {name: describe(one.point, one.lengths, one.groups) for name, one in learning.engine.observations.items()}
     return {"graph": to_config(learning.graph, complete=True), "fit": fit, "data": data}
 
 
-def describe(point: Point, lengths: Tensor | None = None) -> dict[str, Any]:
-    """What observed values are: how many, of which shape, and a hash of them, with the `lengths` of their sequences.
+def describe(
+    point: Point | SparsePoint, lengths: Tensor | None = None, groups: Mapping[str, Tensor] = MappingProxyType({})
+) -> dict[str, Any]:
+    """What observed values are: how many, of which shape, and a hash of them with their sequences and groups.
 
     Of more than a gigabyte, 1,024 pieces that lie evenly spread are hashed.
     """
-    value = point.value
-    digest = hashlib.sha256(repr((str(value.dtype), tuple(value.shape), point.scale)).encode())
-    whole = value.numel() * value.element_size() <= _HASHED_WHOLE
-    step = 65_536 if whole else max(1, len(value) // _PIECES)
-    rows = step if whole else max(1, _HASHED_WHOLE // _PIECES // max(1, value[:1].numel() * value.element_size()))
-    for begin in range(0, len(value), step):
-        digest.update(_bytes(value[begin : begin + min(rows, step)]))
+    n = len(point)
+    digest = hashlib.sha256(repr((str(point.dtype), (n, *point.event_shape), point.scale)).encode())
+    size = _size(point)
+    whole = size <= _HASHED_WHOLE
+    step = 65_536 if whole else max(1, n // _PIECES)
+    rows = step if whole else max(1, _HASHED_WHOLE // _PIECES * n // size)
+    for begin in range(0, n, step):
+        for stored in _stored(point[begin : begin + min(rows, step)]):
+            digest.update(_bytes(stored))
     if point.missing is not None:
         digest.update(_bytes(point.missing))
     if lengths is not None:
         digest.update(_bytes(lengths))
+    for plate, ids in sorted(groups.items()):
+        digest.update(plate.encode() + _bytes(ids))
     return {"items": len(point), "event_shape": list(point.event_shape), "sha256": digest.hexdigest()}
+
+
+def _size(point: Point | SparsePoint) -> int:
+    """How many bytes the values take, with the columns where zeros are left out."""
+    if isinstance(point, SparsePoint):
+        return int(point.lengths.sum()) * (point.columns.element_size() + point.values.element_size())
+    return point.value.numel() * point.value.element_size()
+
+
+def _stored(part: Point | SparsePoint) -> tuple[Tensor, ...]:
+    """What is hashed of some rows."""
+    if isinstance(part, Point):
+        return (part.value,)
+    own = part.compact()
+    return own.lengths, own.columns, own.values
 
 
 def _bytes(values: Tensor) -> bytes:

@@ -39,6 +39,7 @@ class Recording:
         policy: when checkpoints are written.
         resume: False: a new run. True: the run that is there, from its last checkpoint. A text: from the checkpoint
             of that name.
+        by: the function that learns, which messages name.
 
     Attributes:
         path: the folder.
@@ -50,8 +51,9 @@ class Recording:
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, path: str | Path, policy: Checkpoints, resume: bool | str) -> None:
+    def __init__(self, path: str | Path, policy: Checkpoints, resume: bool | str, by: str = "fit") -> None:
         self.path = Path(path)
+        self._again = f"{by}(..., resume=True)" + (f", or `pgmgraph resume {self.path}`" if by == "fit" else "")
         self.resumed: Checkpoint | None = None
         self._policy = policy
         self._resume = resume
@@ -99,18 +101,27 @@ class Recording:
         progress: Mapping[str, Any] = self.resumed.progress["progress"] if self.resumed else {}
         return progress
 
-    def begin(self, learning: Learning, arguments: Mapping[str, object], notes: Mapping[str, Any]) -> None:
+    def begin(
+        self,
+        learning: Learning,
+        arguments: Mapping[str, object],
+        notes: Mapping[str, Any],
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write down what is learnt and how; or check that it is what the run was begun with, and go back to it.
 
         Args:
             learning: at its beginning.
             arguments: of `fit`, by name.
             notes: plain values to keep beside them.
+            data: what the data are, where it is not those at hand alone.
 
         Raises:
             RunError: the graph, the data or an argument is not what the run was begun with.
         """
         config = {**resolved(learning, arguments), _BEFORE: learning.graph.rounds_done}
+        if data is not None:
+            config["data"] = data
         if self._resume:
             begun = runs.Run(self.path)
             compare(begun, config)
@@ -122,7 +133,7 @@ class Recording:
         write_text(self.path / runs.CONFIG, config_text(runs.sealed(written)))
         self._config = runs.fingerprint(config)
         self._learning = learning
-        learning.before_stage = self._heed
+        learning.before_stage = self.heed
         self._status("running")
         self._go_back(learning)
 
@@ -146,7 +157,7 @@ class Recording:
         since = self._latest.rounds - max(self._written, self._first)
         if self._policy.due(since, time.monotonic() - self._moment):
             self._write_latest()
-        self._heed()
+        self.heed()
 
     def finish(self, reason: str) -> None:
         """Learning is over: see that all of it is on disk."""
@@ -165,8 +176,8 @@ class Recording:
             return
         if here.exists():
             raise RunError(
-                f"There is a run in {self.path} already. Go on with it: fit(..., resume=True), or "
-                f"`pgmgraph resume {self.path}`; or begin another in a folder of its own, such as {self._free()}.",
+                f"There is a run in {self.path} already. Go on with it: {self._again}; or begin another in a folder of "
+                f"its own, such as {self._free()}.",
                 self.path,
             )
         try:
@@ -295,7 +306,8 @@ class Recording:
         assert self._learning is not None
         self._learning.emit(CheckpointSaved(checkpoints.rounds_of(path), str(path)))
 
-    def _heed(self) -> None:
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt where an interrupt came."""
         if self._interrupts.came:
             raise KeyboardInterrupt
 
@@ -322,8 +334,7 @@ class Recording:
             return
         rounds = max(self._written, 0)
         raise Interrupted(
-            f"Interrupted; what was learnt in {rounds} rounds is in {self.path}. Go on with it: "
-            f"fit(..., resume=True), or `pgmgraph resume {self.path}`.",
+            f"Interrupted; what was learnt in {rounds} rounds is in {self.path}. Go on with it: {self._again}.",
             self.path,
             rounds,
         ) from None

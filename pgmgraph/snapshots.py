@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgmgraph.executors import ModuleState
 from pgmgraph.mail import Letters
@@ -20,6 +20,7 @@ class Snapshot:
         calls: see `ModelGraph.calls`.
         rounds_done: see `ModelGraph.rounds_done`.
         beginning: see `Engine.beginning`.
+        memory: see `ModelGraph.memory`.
     """
 
     modules: Mapping[str, ModuleState]
@@ -27,3 +28,4 @@ class Snapshot:
     calls: Counter[str]
     rounds_done: int
     beginning: int
+    memory: Mapping[str, object] = field(default_factory=dict)

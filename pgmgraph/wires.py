@@ -19,6 +19,9 @@ class Wire:
         via: the lossy conversion that the user asked for, if any.
         backward: False where the user left the backward message out.
         held_by_parent: whether the parent decides q(v), and so sends the belief.
+        pool: the plate of groups that the child's items are pooled into on their way up; None where a parent's item is
+            a child's.
+        average: whether values are averaged over a group, in the place of added up.
     """
 
     child: str
@@ -31,6 +34,8 @@ class Wire:
     via: str | None
     backward: bool
     held_by_parent: bool
+    pool: str | None = None
+    average: bool = False
 
     @property
     def variable(self) -> str:

@@ -17,7 +17,10 @@ import pgmgraph.config
 import pgmgraph.datasets
 import pgmgraph.plotting
 import pgmgraph.report
+import pgmgraph.streams
 import pgmgraph.trackers
+import pgmgraph_modules.class_prior
+import pgmgraph_modules.fronts
 import pgmgraph_modules.gmm
 import pgmgraph_modules.hmm
 import pgmgraph_modules.lda
@@ -49,7 +52,10 @@ PUBLIC = [
     pgmgraph.errors,
     pgmgraph.plotting,
     pgmgraph.report,
+    pgmgraph.streams,
     pgmgraph.trackers,
+    pgmgraph_modules.fronts,
+    pgmgraph_modules.class_prior,
     pgmgraph_modules.gmm,
     pgmgraph_modules.hmm,
     pgmgraph_modules.lda,
@@ -61,7 +67,14 @@ PUBLIC = [
     pgmgraph_modules.vae,
 ]
 # What pages name that is not ours, or is said not to be there.
-FOREIGN = {"BayesianGaussianMixture", "BernoulliMixture", "GaussianMixture", "ParameterDict", "PyTorch"}
+FOREIGN = {
+    "BayesianGaussianMixture",
+    "BernoulliMixture",
+    "CountVectorizer",
+    "GaussianMixture",
+    "ParameterDict",
+    "PyTorch",
+}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.transforms import SklearnTransform
 from pgmgraph_modules.vae import VAE
 from tests.refusals import refused
-from tests.toys import Centre, Noisy, Relay, Weights, blobs, intensities, observed
+from tests.toys import Centre, Noisy, Relay, Weights, blobs, dense, intensities, observed
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +89,14 @@ def test_clamped_data_are_explained_upwards(mixture):
 
 
 def test_clamped_bytes_are_scaled_as_the_data_are(images: ModelGraph) -> None:
-    stored = images.observations["pixels"].point.value[:20]
+    stored = dense(images.observations["pixels"])[:20]
     scaled = stored.float() / 255
     as_bytes, as_floats = (generate(images, {"pixels": values}, n=20)["gmm.c"] for values in (stored, scaled))
     assert torch.equal(as_bytes, as_floats)
 
 
 def test_a_latent_below_the_root_is_drawn_from_what_the_data_say_of_it(images: ModelGraph) -> None:
-    image = images.observations["pixels"].point.value[7]
+    image = dense(images.observations["pixels"])[7]
     drawn = generate(images, {"pixels": image}, n=4_000)["vae.z"]
     belief = infer(images, {"pixels": image[None]})["vae.z"]
     assert isinstance(belief, Gaussian)
@@ -199,7 +199,7 @@ def transformed(transformer: object, columns: int) -> tuple[ModelGraph, SklearnT
 
 def test_what_a_transform_makes_of_clamped_data_is_computed_and_not_drawn() -> None:
     graph, low = transformed(PCA(n_components=2), 2)
-    rows = graph.observations["data"].point.value[:4]
+    rows = dense(graph.observations["data"])[:4]
     drawn = generate(graph, {"data": rows}, n=4)
     assert torch.equal(drawn["low.y"], torch.from_numpy(low.fitted.transform(rows.numpy())))
     found = infer(graph)["gmm.c"].probs[:4]  # type: ignore[attr-defined]
@@ -208,7 +208,7 @@ def test_what_a_transform_makes_of_clamped_data_is_computed_and_not_drawn() -> N
 
 def test_a_module_that_cannot_sample_is_not_asked_where_all_around_it_is_known() -> None:
     graph, _ = transformed(PolynomialFeatures(degree=1), 4)
-    rows = graph.observations["data"].point.value[:4]
+    rows = dense(graph.observations["data"])[:4]
     assert generate(graph, {"data": rows}, n=4)["gmm.c"].shape == (4,)
     with refused(CapabilityError, "PolynomialFeatures of low", "inverse_transform"):
         generate(graph, {"gmm.c": 1}, n=4)
@@ -277,7 +277,7 @@ def test_a_network_draws_its_latents_at_the_temperature() -> None:
 
 
 def test_what_is_believed_of_clamped_data_is_drawn_at_the_temperature(images: ModelGraph) -> None:
-    image = images.observations["pixels"].point.value[7]
+    image = dense(images.observations["pixels"])[7]
     belief = infer(images, {"pixels": image[None]})["vae.z"]
     assert isinstance(belief, Gaussian)
     drawn = generate(images, {"pixels": image}, n=20_000, temperature=4.0)["vae.z"]

@@ -185,9 +185,9 @@ def test_blocks_are_the_whole(batch_size: int) -> None:
     fit(graph, rounds=3)
     values = torch.randn(12, 2, generator=torch.Generator().manual_seed(4)).double()
     data = {"data": Observation(values, missing=torch.arange(12) % 5 == 0)}
-    whole = infer(graph, data, predict=["data"])
-    assert_equal(infer(graph, data, predict=["data"], batch_size=batch_size), whole)
-    blocks = list(infer_blocks(graph, data, predict=["data"], batch_size=batch_size))
+    whole = infer(graph, data, predict=["data"], draws=0)
+    assert_equal(infer(graph, data, predict=["data"], draws=0, batch_size=batch_size), whole)
+    blocks = list(infer_blocks(graph, data, predict=["data"], draws=0, batch_size=batch_size))
     assert [len(block["noisy.z"]) for block in blocks] == [len(part) for part in values.split(batch_size)]
     assert_equal(Beliefs.concatenate(blocks), whole)
 
@@ -210,7 +210,8 @@ def test_blocks_without_any_row_that_is_there_are_flagged() -> None:
         values = torch.rand(9, *graph.observations[name].point.event_shape)
         mask = torch.tensor([False, True, False, True, True, True, False, False, False])
         data = {name: Observation(values, missing=mask)}
-        whole, parts = infer(graph, data, predict=[name]), infer(graph, data, predict=[name], batch_size=3)
+        whole = infer(graph, data, predict=[name], draws=0)
+        parts = infer(graph, data, predict=[name], draws=0, batch_size=3)
         for variable, message in parts.items():
             assert torch.equal(message.missing_rows(), mask)
             assert torch.equal(whole[variable].missing_rows(), mask)

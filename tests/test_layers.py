@@ -19,8 +19,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("atomic", "events"),
     ("messages",),
-    ("ports",),
-    ("wires",),
+    ("matrices", "ports"),
+    ("groups", "wires"),
     ("randomness",),
     ("plates",),
     ("module",),
@@ -35,7 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("datasets",),
     ("snapshots",),
     ("engine",),
-    ("ledger",),
+    ("ledger", "moments"),
+    ("filling",),
     ("infer", "learning"),
     ("generate", "restarts"),
     ("checkpoints", "interrupts", "journal"),
@@ -44,7 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("provenance",),
     ("recording", "report"),
     ("fit",),
-    ("trackers",),
+    ("streams", "trackers"),
     ("cli",),
 )
 # What may see less than its row allows.
@@ -57,6 +58,7 @@ PUBLIC_PACKAGES = (
     "pgmgraph.errors",
     "pgmgraph.plotting",
     "pgmgraph.report",
+    "pgmgraph.streams",
     "pgmgraph.trackers",
 )
 SHARED = {"svi", "conjugate"}

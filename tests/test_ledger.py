@@ -24,11 +24,12 @@ from tests.toys import (
     Walk,
     Weights,
     blobs,
+    dense,
     intensities,
     observed,
 )
 
-VALUES = observed(n=9).point.value
+VALUES = dense(observed(n=9))
 
 
 def chain(parent: Module | None = None, backward: bool = True, **options: object) -> ModelGraph:

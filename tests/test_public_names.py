@@ -11,6 +11,7 @@ PACKAGES = [
     "pgmgraph.datasets",
     "pgmgraph.plotting",
     "pgmgraph.report",
+    "pgmgraph.streams",
     "pgmgraph.trackers",
 ]
 

@@ -418,3 +418,9 @@ class Link(Tabular):
 
     def _belief(self, c: CategoricalPotential, b: Categorical | None) -> Categorical:
         return Categorical(torch.softmax(c.log_weights + self._above(c, b) @ self.log_table, 1))
+
+
+def dense(observation: Observation) -> Tensor:
+    """The values of an observation that is not sparse, as they are stored."""
+    assert isinstance(observation.point, Point)
+    return observation.point.value

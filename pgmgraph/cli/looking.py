@@ -150,7 +150,9 @@ def _wires(graph: ModelGraph) -> list[dict[str, str]]:
         {
             "variable": wire.variable,
             "explained_by": wire.target,
-            "up": wire.forward.__name__ + (f" (its {wire.via})" if wire.via else ""),
+            "up": wire.forward.__name__
+            + (f" (its {wire.via})" if wire.via else "")
+            + (f", pooled into {wire.pool}" if wire.pool else ""),
             "down": "-" if wire.back is None else wire.back.__name__ if wire.backward else "left out",
         }
         for wire in graph.wires

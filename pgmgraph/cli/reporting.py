@@ -55,7 +55,7 @@ def report(
     graph = learnt(opened, values, checkpoint)
     if values:
         _compare_data(opened, graph)
-        beliefs = infer(graph)
+        beliefs = infer(graph, draws=0)  # the report is about what was observed
     written = report_run(opened, graph, beliefs, labels=known, path=out)
     answer.say(str(written))
     answer.record({"run": run, "report": written})
@@ -95,5 +95,5 @@ def _compare_data(run: Run, graph: ModelGraph) -> None:
     """Warn where the data are not what the run learnt from."""
     for name, observation in graph.observations.items():
         then = run.config["data"].get(name)
-        if then != describe(observation.point, observation.lengths):
+        if then != describe(observation.point, observation.lengths, observation.groups):
             complain(f"Warning: the data of {name} are not those that {run.path} learnt from.")

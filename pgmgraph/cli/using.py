@@ -44,6 +44,9 @@ def infer(
     predict: Annotated[
         list[str] | None, typer.Option(help="An observation whose values the model is to tell as it sees them.")
     ] = None,
+    draws: Annotated[
+        int, typer.Option(min=0, help="From how many draws what is missing is filled in; 0 leaves it out.")
+    ] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds of messages at most.")] = 50,
     batch_size: Annotated[int | None, typer.Option(min=1, help="How many rows are inferred at a time.")] = None,
     checkpoint: Checkpoint = None,
@@ -55,7 +58,9 @@ def infer(
     values = values_of(given_data(data) or sources_of(opened, "data"))
     if not values:
         raise ConfigError(f"Expected data: --data {next(iter(graph.observations), 'NAME')}=FILE; {run} names none.")
-    blocks = infer_blocks(graph, values, predict=predict or (), rounds=rounds, batch_size=batch_size, seed=seed)
+    blocks = infer_blocks(
+        graph, values, predict=predict or (), draws=draws, rounds=rounds, batch_size=batch_size, seed=seed
+    )
     rows: dict[str, int] = {}
 
     def counted() -> Iterator[Beliefs]:

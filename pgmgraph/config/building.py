@@ -15,6 +15,7 @@ from pgmgraph.config.plain import Plain, joined
 from pgmgraph.config.problems import Problems, shown
 from pgmgraph.errors import ConfigError, suggestion
 from pgmgraph.graph import ModelGraph
+from pgmgraph.matrices import SparseMatrix
 from pgmgraph.module import Module
 from pgmgraph.observation import Observation, Values
 from pgmgraph.ports import In, InPort, Ins, Node, Out, OutPort
@@ -36,7 +37,11 @@ class Builder:
     """
 
     def __init__(
-        self, problems: Problems, folders: Sequence[Path], data: Mapping[str, Values | Observation], seed: int
+        self,
+        problems: Problems,
+        folders: Sequence[Path],
+        data: Mapping[str, Values | SparseMatrix | Observation],
+        seed: int,
     ) -> None:
         self._problems = problems
         self._seed = seed
@@ -146,7 +151,7 @@ class Builder:
 
     def _wire(self, graph: ModelGraph, target: str, entry: Plain, path: str) -> None:
         options: Mapping[str, Plain] = entry if isinstance(entry, dict) else {"from": entry}
-        known = ("from", "via", "backward")
+        known = ("from", "via", "backward", "pool", "average")
         wrong = [key for key in options if key not in known]
         for key in wrong:
             near = suggestion(key, known)
@@ -154,20 +159,30 @@ class Builder:
         source, via, backward = options.get("from"), options.get("via"), options.get("backward", True)
         if not isinstance(source, str):
             self._problems.add(path, f"Expected what comes from below, such as vae.z or pixels; got {shown(source)}.")
-        if not isinstance(backward, bool):
-            self._problems.add(joined(path, "backward"), f"Expected true or false; got {shown(backward)}.")
-        if via is not None and not isinstance(via, str):
-            self._problems.add(joined(path, "via"), f"Expected the name of a conversion; got {shown(via)}.")
+        pool, average = options.get("pool"), options.get("average", False)
+        for key, value in {"backward": backward, "average": average}.items():
+            if not isinstance(value, bool):
+                self._problems.add(joined(path, key), f"Expected true or false; got {shown(value)}.")
+        for key, value, kind in (("via", via, "conversion"), ("pool", pool, "plate")):
+            if value is not None and not isinstance(value, str):
+                self._problems.add(joined(path, key), f"Expected the name of a {kind}; got {shown(value)}.")
         into: InPort | None = None
         out: OutPort | None = None
         with self._problems.noted(path):
             into = self._into(target)
         with self._problems.noted(path):
             out = self._out(source) if isinstance(source, str) else None
-        if into is None or out is None or wrong or not isinstance(backward, bool):
+        if into is None or out is None or wrong or not isinstance(backward, bool) or not isinstance(average, bool):
             return
         with self._problems.noted(path):
-            graph.connect(out, into, via=via if isinstance(via, str) else None, backward=backward)
+            graph.connect(
+                out,
+                into,
+                via=via if isinstance(via, str) else None,
+                backward=backward,
+                pool=pool if isinstance(pool, str) else None,
+                average=average,
+            )
 
     def _into(self, target: str) -> InPort | None:
         """The In port of a name; None where its module could not be made, which is known already.
@@ -217,7 +232,7 @@ class Builder:
 
 
 def _observation(
-    values: Values | Observation | None,
+    values: Values | SparseMatrix | Observation | None,
     name: str,
     event_shape: Sequence[int] | None,
     dtype: str,

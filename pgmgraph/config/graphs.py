@@ -19,12 +19,13 @@ from pgmgraph.config.text import read_config
 from pgmgraph.config.writing import OBJECT, written_arguments
 from pgmgraph.errors import ConfigError, suggestion
 from pgmgraph.graph import ModelGraph
+from pgmgraph.matrices import SparseMatrix
 from pgmgraph.module import Module
 from pgmgraph.observation import Observation, Values
 from pgmgraph.randomness import seed_of, seeded
 from pgmgraph.wires import Wire
 
-Data: TypeAlias = Mapping[str, Values | Observation]
+Data: TypeAlias = Mapping[str, Values | SparseMatrix | Observation]
 
 _YAML = (".yaml", ".yml", ".json")
 
@@ -133,7 +134,7 @@ def _observation(observation: Observation) -> dict[str, Plain]:
     point = observation.point
     found: dict[str, Plain] = {
         "event_shape": list(point.event_shape),
-        "dtype": str(point.value.dtype).removeprefix("torch."),
+        "dtype": str(point.dtype).removeprefix("torch."),
     }
     if point.scale != 1.0:
         found["scale"] = float(point.scale)
@@ -182,4 +183,8 @@ def _wire(graph: ModelGraph, wire: Wire) -> Plain:
         options["via"] = wire.via
     if not wire.backward:
         options["backward"] = False
+    if wire.pool is not None:
+        options["pool"] = wire.pool
+    if wire.average:
+        options["average"] = True
     return {"from": source, **options} if options else source

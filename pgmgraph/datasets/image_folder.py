@@ -98,6 +98,15 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def read_image(path: Path) -> npt.NDArray[np.generic]:
+    """One image: (H, W), or (C, H, W) in colour, uint8, or uint16 for grey of 16 bits.
+
+    Raises:
+        DataFileError: it is none, or a corrupt one.
+    """
+    return _pixels(path)
+
+
 def _pixels(path: Path) -> npt.NDArray[np.generic]:
     """(H, W), or (C, H, W)."""
     # matplotlib brings Pillow; nothing else here needs it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -57,9 +59,25 @@ def read_npz(path: Path, member: str | None) -> npt.NDArray[np.generic]:
     Raises:
         DataFileError: there is no such array, or the archive is corrupt or encrypted.
     """
+    with _opened(path) as archive:
+        return _member(archive, _chosen(archive, member, path), path)
+
+
+def npz_names(path: Path) -> list[str]:
+    """The names of the arrays in a `.npz` archive, without `.npy`.
+
+    Raises:
+        DataFileError: the archive is corrupt.
+    """
+    with _opened(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return _member(archive, _chosen(archive, member, path), path)
+            yield archive
     except (
         zipfile.BadZipFile,
         zlib.error,

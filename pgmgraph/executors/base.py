@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from pgmgraph.executors.past import Past, Statistics
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Guarantee, Module, Outbox
 from pgmgraph.plates import Delivery
@@ -27,6 +28,7 @@ class Call:
         round: the current round, counted over all calls of `fit`.
         learn: whether an update learns, or only sends because the module is frozen.
         lengths: how many rows each sequence of the plate has; None where it has none.
+        past: what an update learns from besides new items; None where nothing is a stream.
     """
 
     module: str
@@ -35,6 +37,7 @@ class Call:
     round: int = 0
     learn: bool = True
     lengths: Tensor | None = None
+    past: Past | None = None
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,23 @@ class OwnTerms:
         values: each term, summed over the plate, in nats.
         standard_error: of the sum of the terms, where they were evaluated on part of the plate.
         exact: whether they were computed in closed form on the whole plate.
+        common: the names of those that belong to no item, such as a KL of parameters.
     """
 
     values: Mapping[str, float]
     standard_error: float
     exact: bool
+    common: tuple[str, ...] = ()
 
     @property
     def total(self) -> float:
         """The sum of the terms."""
         return sum(self.values.values())
+
+    @property
+    def of_items(self) -> float:
+        """The sum of the terms that belong to items."""
+        return sum(value for name, value in self.values.items() if name not in self.common)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +73,14 @@ class Updated:
 
     Attributes:
         terms: where the module reports its own terms as it sends.
+        total: over a stream, the statistics of the new items that the module learnt from last.
     """
 
     outbox: Outbox
     seconds: float
     guarantee: Guarantee
     terms: OwnTerms | None
+    total: Statistics | None = None
 
 
 @dataclass(frozen=True, eq=False)

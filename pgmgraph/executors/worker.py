@@ -12,14 +12,13 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pgmgraph.errors import DivergedError, MessageError
+from pgmgraph.errors import CapabilityError, DivergedError, MessageError
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
+from pgmgraph.executors.past import Past, Statistics, added, kind, scaled
 from pgmgraph.messages import Message
 from pgmgraph.module import Draws, Module, Outbox, Terms, check_temperature, has, learns, method
 from pgmgraph.plates import Batches
 from pgmgraph.randomness import seeded
-
-Statistics = Tensor | Mapping[str, Tensor]
 
 
 def update(module: Module, call: Call) -> Updated:
@@ -33,7 +32,7 @@ def update(module: Module, call: Call) -> Updated:
     begin = time.perf_counter()
     try:
         with seeded(call.seed, module.context.device):
-            outbox = _learn_and_send(module, batches) if learning else _send(module, batches)
+            outbox, total = _learn_and_send(module, batches, call.past) if learning else (_send(module, batches), None)
         _check_outbox(module, outbox)
     except BaseException:
         if before is not None:
@@ -41,7 +40,10 @@ def update(module: Module, call: Call) -> Updated:
         raise
     module.context.updates += learning
     terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size)
-    return Updated(outbox, time.perf_counter() - begin, module.guarantee, terms)
+    # F is of the items at hand, and what is learnt from others too may lower it.
+    old = learning and call.past is not None and call.past.counts and has(module, "statistics")
+    guarantee = "none" if old else module.guarantee
+    return Updated(outbox, time.perf_counter() - begin, guarantee, terms, total)
 
 
 def send(module: Module, call: Call) -> Outbox:
@@ -131,21 +133,58 @@ def _copied(state: object) -> object:
             return copy.deepcopy(state)
 
 
-def _learn_and_send(module: Module, batches: Batches) -> Outbox:
+def _learn_and_send(module: Module, batches: Batches, past: Past | None) -> tuple[Outbox, Statistics | None]:
+    """What the module sends after it has learnt; and over a stream, what it learnt of the new items."""
     if module.context.updates == 0 and has(module, "start"):
         method(module, "start", "which it has")(batches)
     if has(module, "update"):
         outbox = method(module, "update", "which it has")(**next(batches.in_order()))
-        return _spread(_checked(module, "update", outbox, batches.size), batches)
+        return _spread(_checked(module, "update", outbox, batches.size), batches), None
+    total: Statistics | None = None
     if has(module, "learn_batches"):
         method(module, "learn_batches", "which it has")(batches)
     elif has(module, "statistics"):
         learn = method(module, "learn", "which it has")
         with torch.no_grad():
-            for _ in range(module.passes):
-                for total in _totals(module, batches):
-                    learn(total)
-    return _send(module, batches)
+            if past is not None:
+                total = _learn_of_stream(module, batches, past)
+            else:
+                for _ in range(module.passes):
+                    for each in _totals(module, batches):
+                        learn(each)
+    return _send(module, batches), total
+
+
+def _learn_of_stream(module: Module, batches: Batches, past: Past) -> Statistics:
+    """Learn from the sums of the new items and of the past; those of the new ones, as they were last learnt from."""
+    learn, statistics = (method(module, name, "which it has") for name in ("learn", "statistics"))
+    new, old = batches.parted(past.replayed)
+    earlier, expected = past.sums, past.sums
+    present: list[Statistics] = []
+    for _ in range(module.passes):
+        if old is not None and past.weight:
+            again = _total(statistics(**batch) for batch in old.in_order(module.at_once))
+            earlier = added(scaled(again, past.weight), past.sums)
+        present = []
+        for each in _totals(module, new):
+            expected = each if expected is None else expected
+            _check_alike(module, each, expected)
+            learn(each if earlier is None else added(each, earlier))
+            present.append(each)
+    return scaled(_total(present), 1 / len(present))
+
+
+def _check_alike(module: Module, total: Statistics, expected: Statistics) -> None:
+    """Refuse a way to learn whose statistics are not the same sums all the time, so that the past cannot be added."""
+    if kind(total) != kind(expected):
+        name = module.context.name
+        raise CapabilityError(
+            f"Expected the same sums from {name}.statistics in every pass, of shapes {kind(expected)}, to add those of "
+            f"earlier chunks; got {kind(total)}. Over a stream, learn by one kind of sums: a GMM by inference='vb' or "
+            "'svi', without moves.",
+            name,
+            "statistics",
+        )
 
 
 def _totals(module: Module, batches: Batches) -> Iterator[Statistics]:
@@ -307,7 +346,8 @@ def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int) -
     if evaluated < n:
         items = sum((term.double() for term in terms.values() if term.ndim), torch.zeros(()))
         error = n * float(items.std()) / math.sqrt(evaluated) * math.sqrt(1 - evaluated / n)
-    return OwnTerms(values, error, exact=module.guarantee == "exact" and evaluated == n)
+    common = tuple(key for key, term in terms.items() if not term.ndim)
+    return OwnTerms(values, error, module.guarantee == "exact" and evaluated == n, common)
 
 
 def _check_outbox(module: Module, outbox: Outbox) -> None:

@@ -6,6 +6,7 @@ from pgmgraph.messages.convert import MessageType, convert, convertible, ways
 from pgmgraph.messages.gaussian import Gaussian, GaussianEvidence, GaussianPotential
 from pgmgraph.messages.mixture import MixturePotential, PooledGaussianPotential
 from pgmgraph.messages.point import Point
+from pgmgraph.messages.sparse import SparsePoint
 
 __all__ = [
     "Belief",
@@ -21,6 +22,7 @@ __all__ = [
     "Point",
     "PooledGaussianPotential",
     "Potential",
+    "SparsePoint",
     "convert",
     "convertible",
     "difference",

@@ -23,7 +23,7 @@ class Message(ABC):
 
     Subclasses are dataclasses whose tensors are named in `per_item` (first dimension N) and `shared`
     (the same for the whole plate). `missing`, (N,) bool or None, flags the items that nothing was
-    observed of; their rows hold placeholders and must enter no statistic.
+    observed of; their rows hold placeholders, or what `infer` predicts, and must enter no statistic.
 
     Raises:
         MessageError: the tensors contradict one another.

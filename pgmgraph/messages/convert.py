@@ -12,6 +12,7 @@ from pgmgraph.messages.categorical import Categorical
 from pgmgraph.messages.gaussian import Gaussian, GaussianPotential
 from pgmgraph.messages.mixture import PooledGaussianPotential
 from pgmgraph.messages.point import Point
+from pgmgraph.messages.sparse import SparsePoint
 
 MessageType = type[Message]
 _Conversion = Callable[[Message], Message]
@@ -25,6 +26,20 @@ def _point_to_gaussian(message: Message) -> Message:
     floating = message.value.is_floating_point()
     value = message.to(dtype=message.value.dtype if floating else torch.get_default_dtype()).value
     return Gaussian(value, torch.zeros_like(value), missing=message.missing)
+
+
+def _point_to_sparse(message: Message) -> Message:
+    assert isinstance(message, Point)
+    return SparsePoint.of(message)
+
+
+def _sparse_to_point(message: Message) -> Message:
+    assert isinstance(message, SparsePoint)
+    return message.dense()
+
+
+def _sparse_to_gaussian(message: Message) -> Message:
+    return _point_to_gaussian(_sparse_to_point(message))
 
 
 def _pooled_to_dense(message: Message) -> Message:
@@ -43,9 +58,14 @@ def _categorical_to_probs(message: Message) -> Message:
 
 
 _EXACT[Point, Gaussian] = _point_to_gaussian
+_EXACT[Point, SparsePoint] = _point_to_sparse
+_EXACT[SparsePoint, Point] = _sparse_to_point
+_EXACT[SparsePoint, Gaussian] = _sparse_to_gaussian
 _EXACT[PooledGaussianPotential, GaussianPotential] = _pooled_to_dense
 _LOSSY[Gaussian, Point, "mean"] = _gaussian_to_mean
 _LOSSY[Categorical, Point, "probs"] = _categorical_to_probs
+_LOSSY[Gaussian, SparsePoint, "mean"] = lambda message: _point_to_sparse(_gaussian_to_mean(message))
+_LOSSY[Categorical, SparsePoint, "probs"] = lambda message: _point_to_sparse(_categorical_to_probs(message))
 
 
 def convertible(sent: MessageType, accepted: tuple[MessageType, ...], via: str | None = None) -> MessageType | None:
@@ -89,4 +109,4 @@ def convert(message: Message, target: MessageType, via: str | None = None) -> Me
 
 def ways(sent: MessageType, accepted: tuple[MessageType, ...]) -> Iterator[str]:
     """The names of the lossy conversions from `sent` to any of the `accepted` types."""
-    return (name for source, target, name in _LOSSY if source is sent and target in accepted)
+    return iter(dict.fromkeys(name for source, target, name in _LOSSY if source is sent and target in accepted))

@@ -31,6 +31,11 @@ class Point(Message):
         """The shape of one item."""
         return tuple(self.value.shape[1:])
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the values as they are stored."""
+        return self.value.dtype
+
     def _check_shapes(self) -> None:
         """Any event shape is a point."""
 

@@ -66,6 +66,7 @@ def _caption(node: Node) -> str:
 def _label(wire: Wire) -> str:
     """The variable, what is sent up, and what is sent down."""
     up = wire.forward.__name__ + (f" (its {wire.via})" if wire.via else "")
+    up += f", pooled into {wire.pool}" if wire.pool else ""
     lines = [f"{wire.out}: \N{UPWARDS ARROW} {up}"]
     if wire.back is not None:
         lines.append(f"\N{DOWNWARDS ARROW} {wire.back.__name__ if wire.backward else 'left out'}")

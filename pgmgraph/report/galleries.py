@@ -14,6 +14,7 @@ import torch
 from pgmgraph.errors import CapabilityError, CycleError, NotFittedError
 from pgmgraph.generate import generate
 from pgmgraph.graph import ModelGraph
+from pgmgraph.messages import Point, convert
 from pgmgraph.observation import Observation
 from pgmgraph.report.partitions import Partition
 
@@ -132,7 +133,8 @@ def _surest(
     for row, cluster in enumerate(clusters):
         members = np.flatnonzero((partition.clusters == cluster) & ~absent)
         surest = members[np.argsort(-partition.probabilities[members, cluster], kind="stable")][:columns]
-        chosen = observation.point[torch.as_tensor(surest)].to(dtype=torch.float64)
+        chosen = convert(observation.point[torch.as_tensor(surest)].to(dtype=torch.float64), Point)
+        assert isinstance(chosen, Point)
         values[row, : len(surest)] = chosen.value.cpu().numpy()
     return values
 

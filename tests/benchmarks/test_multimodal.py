@@ -1,56 +1,68 @@
-"""The comparison of models of both modalities with their parts, in tiny."""
+"""The comparison of models of several modalities with their parts: the command, in tiny."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from benchmarks.multimodal import MODELS, Outcome, write
+import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.multimodal import PARTS, main
+from benchmarks.multimodal_parts import Part
 
 
-def test_it_runs_and_does_nothing_twice(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.multimodal", "--quick", "--output", str(tmp_path), "--seeds", "0"]
-    path = os.pathsep.join([str(ROOT), str(ROOT / "modules")])
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["benchmarks.multimodal", "--quick", "--seeds", "0", *arguments])
+    return main()
+
+
+def test_it_runs_and_does_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["mixture", "mixture, HMM", "one LDA over all five"]
     outputs = []
     for _ in range(2):
-        run = subprocess.run(
-            [*command, "--models", "sound", "pca-fusion"],
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert run.returncode == 0, run.stderr
-        outputs.append(run.stdout)
-    assert "pca-fusion 0: " in outputs[0]
-    assert "pca-fusion 0: " not in outputs[1]
+        arguments = ["--output", str(tmp_path), "--parts", "cycle", "chain", "--models", *names]
+        assert _run(monkeypatch, *arguments) == 0
+        outputs.append(capsys.readouterr().out)
+    assert "cycle, mixture, HMM, seed 0: " in outputs[0]
+    assert "seed 0: " not in outputs[1]
     content = json.loads((tmp_path / "multimodal-quick.json").read_text())
-    assert [row["model"] for row in content["rows"]] == ["sound", "pca-fusion"]
+    models = [(row["data"], row["model"]) for row in content["rows"] if row["model"]]
+    assert models == [("cycle", names[0]), ("cycle", names[1]), ("chain", names[2])]
+    assert (tmp_path / "multimodal-quick.png").stat().st_size > 5_000
 
 
-def test_the_margin_is_over_the_better_part_of_the_same_model(tmp_path: Path) -> None:
-    reached = {"pca-image": (0.6, 0.7), "sound": (0.8, 0.9), "pca-fusion": (0.95, 0.97)}
-    for name, each in reached.items():
-        for seed, value in enumerate(each):
-            outcome = Outcome(name, seed, value, None, None, -1.0, 1.0)
-            (tmp_path / f"{name}-{seed}.json").write_text(json.dumps(vars(outcome)))
-    write(tmp_path, tmp_path / "report", threads=1, quick=True)
-    [fusion] = [
-        row
-        for row in json.loads((tmp_path / "report" / "multimodal-quick.json").read_text())["rows"]
-        if row["model"] == "pca-fusion"
-    ]
-    assert fusion["accuracy"] == "0.960 ± 0.014"
-    assert fusion["each seed"] == "0.950 0.970"
-    assert (fusion["best part"], fusion["margin"]) == ("0.850", "+0.110")
+def test_a_model_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        _run(monkeypatch, "--models", "mixtures")
+    assert "got 'mixtures'" in capsys.readouterr().err
 
 
-def test_parts_are_models_of_their_own() -> None:
-    names = {model.name for model in MODELS}
-    assert all(set(model.parts) <= names for model in MODELS)
-    assert len(names) == len(MODELS)
+def test_data_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PGMGRAPH_DATA", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["benchmarks.multimodal", "--output", str(tmp_path), "--parts", "cycle"])
+    assert main() == 1
+    assert "the data of cycle are not in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])
+def test_parts_are_models_of_their_own(part: Part[Any]) -> None:
+    names = [model.name for model in part.models]
+    assert len(set(names)) == len(names)
+    for number, model in enumerate(part.models):
+        assert set(model.beside) <= set(names[:number])
+
+
+@pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])
+def test_a_model_measures_what_its_parts_do(part: Part[Any]) -> None:
+    """Else there is no margin."""
+    data = part.load(True)
+    last = part.models[-1]
+    parts = [model for model in part.models if model.name in last.beside]
+    figures = last.learn(data, 0).figures
+    assert all(set(one.learn(data, 0).figures) & set(figures) for one in parts)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from pgmgraph import Beliefs, Categorical, Gaussian, Run, generate, infer
+from pgmgraph import Beliefs, Categorical, Gaussian, ModelGraph, Observation, Run, fit, generate, infer
+from pgmgraph_modules.multimodal import SharedVector
 from tests.cli.calls import done, records, wrong
 
 torch.set_num_threads(1)
@@ -28,6 +29,26 @@ def test_beliefs_about_new_data_are_those_of_python(learnt: Path, finished: Path
     assert isinstance(expected, Gaussian)
     assert torch.equal(latent.mean, expected.mean)
     assert torch.equal(cluster.probs, beliefs["gmm.c"].probs)  # type: ignore[attr-defined]
+
+
+def test_what_is_missing_is_filled_in_from_as_many_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(0).normal(size=(30, 4))
+    graph = ModelGraph(shared=(shared := SharedVector(1)))
+    for key, part in {"left": values[:, :2], "right": values[:, 2:] + values[:, :1]}.items():
+        graph.add(key, Observation(part))
+        graph.connect(graph.observations[key].value, shared.x[key])
+    fit(graph, rounds=2, run_dir="run", report=False)
+    np.save("left.npy", values[:5, :2])
+    [found] = records("infer", "run", "--data", "left=left.npy", "--draws", 3, "--out", "filled.npz")
+    assert found["rows"] == {"shared.z": 5, "right": 5}
+    right, expected = Beliefs.load("filled.npz")["right"], infer(graph, {"left": values[:5, :2]}, draws=3)["right"]
+    assert isinstance(right, Gaussian)
+    assert isinstance(expected, Gaussian)
+    assert torch.equal(right.mean, expected.mean)
+    assert torch.equal(right.variance, expected.variance)
+    [bare] = records("infer", "run", "--data", "left=left.npy", "--draws", 0, "--out", "bare.npz")
+    assert bare["rows"] == {"shared.z": 5}
 
 
 def test_without_data_those_of_the_run_are_taken(learnt: Path) -> None:

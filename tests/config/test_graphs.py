@@ -11,20 +11,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from examples.vae_gmm_mnist import PRESETS
 from pgmgraph import ModelGraph, Module, Observation, fit, infer, registry
 from pgmgraph.config import Plain, config_text, from_config, load_graph, parameters, read_config, to_config
 from pgmgraph.errors import ConfigError, DataError
+from pgmgraph_modules.class_prior import ClassPrior
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.hmm import HMM
 from pgmgraph_modules.lda import LDA
 from pgmgraph_modules.linear_gaussian import PPCA, FactorAnalysis
 from pgmgraph_modules.multimodal import MultimodalMixture, SharedVector
 from pgmgraph_modules.supervised import Classifier, Regressor
-from pgmgraph_modules.transforms import SklearnTransform
+from pgmgraph_modules.transforms import FunctionTransform, SklearnMixture, SklearnTransform, TorchTransform
 from pgmgraph_modules.vae import VAE, Ramp
 from tests.refusals import refused
 from tests.toys import Centre, Gathering, Noisy
@@ -202,6 +205,7 @@ predictors = {
 linear = st.fixed_dictionaries({"latent_dim": st.integers(1, 50)}, optional={"passes": st.integers(1, 9)})
 
 MADE = {
+    "class_prior": st.floats(1e-3, 1e3).map(ClassPrior),
     "classifier": st.fixed_dictionaries({"classes": st.integers(2, 50)}, optional=predictors).map(classifier),
     "factor_analysis": linear.map(factor_analysis),
     "ppca": linear.map(ppca),
@@ -249,6 +253,13 @@ MADE = {
         dimensions=st.none() | st.integers(1, 3),
         refit=st.booleans(),
     ),
+    "function_transform": st.builds(
+        FunctionTransform, st.just(torch.nn.functional.softplus), at_once=st.none() | st.integers(1, 99)
+    ),
+    "sklearn_mixture": st.builds(
+        SklearnMixture, st.builds(GaussianMixture, n_components=st.integers(1, 9)), refit=st.booleans()
+    ),
+    "torch_transform": st.builds(TorchTransform, st.just(torch.nn.Flatten), batch_size=st.integers(1, 999)),
     "vae": st.fixed_dictionaries(
         {"latent_dim": st.integers(1, 40)},
         optional={
@@ -279,14 +290,14 @@ def test_arguments_of_registered_modules_come_back_to_the_last_bit(name: str) ->
         assert again.modules["it"].arguments.keys() == module.arguments.keys()
         for argument, value in module.arguments.items():
             got = again.modules["it"].arguments[argument]
-            if isinstance(value, PCA):  # which is equal to nothing but itself
+            if isinstance(value, BaseEstimator):  # which is equal to nothing but itself
                 assert repr(got) == repr(value)
             else:
                 assert got == (list(value) if isinstance(value, tuple) else value), argument
 
     comes_back()
     required = [one.name for one in parameters(registry.load(name)) if one.required]
-    assert required or name == "regressor"
+    assert required or name in {"class_prior", "regressor"}
 
 
 def test_families_and_plates_of_other_names() -> None:

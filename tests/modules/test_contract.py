@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
 
 from pgmgraph import (
     Categorical,
@@ -18,6 +19,7 @@ from pgmgraph import (
     Module,
     Observation,
     Point,
+    SparsePoint,
     fit,
     generate,
     infer,
@@ -29,10 +31,20 @@ from pgmgraph_modules.linear_gaussian import PPCA
 
 torch.set_num_threads(1)
 
+
+def linear(before, after):
+    """A layer with weights of its own seed, that moves no generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(before)
+        return torch.nn.Linear(before, after)
+
+
 # How each module is made for these tests. A module that is registered and not here fails the first test.
 MADE = {
+    "class_prior": lambda module: module(2.0),
     "classifier": lambda module: module(3),
     "factor_analysis": lambda module: module(2),
+    "function_transform": lambda module: module(torch.tanh, inverse=torch.atanh),
     "gmm": lambda module: module(3, starts=2),
     "hmm": lambda module: module(3, starts=2),
     "lda": lambda module: module(3),
@@ -40,7 +52,9 @@ MADE = {
     "ppca": lambda module: module(2),
     "regressor": lambda module: module(prior_variance=2.0),
     "shared_vector": lambda module: module(2),
+    "sklearn_mixture": lambda module: module(GaussianMixture(n_components=2)),
     "sklearn_transform": lambda module: module(PCA(n_components=2)),
+    "torch_transform": lambda module: module(linear(4, 2), inverse=linear(2, 4), epochs=2, batch_size=20),
     "vae": lambda module: module(2, hidden=(16,), batch_size=20, epochs=2, lr=3e-3),
 }
 # The ports that take labels.
@@ -66,10 +80,11 @@ def built(name, data=None, missing=None):
     module = MADE[name](registry.load(name))
     graph = ModelGraph(module=module)
     for port, declaration in type(module).ins():
-        accepted = {Point, Gaussian} & set(declaration.accepts)
+        accepted = {Point, SparsePoint, Gaussian} & set(declaration.accepts)
         if not accepted and declaration.optional:
             continue
-        assert accepted, f"teach this test to feed {name}.{port}"
+        classes = not accepted and CategoricalPotential in declaration.accepts
+        assert accepted or classes, f"teach this test to feed {name}.{port}"
         given = values() if data is None else data
         observation = Observation(as_labels(given) if (name, port) in LABELS else given, missing=missing)
         graph.add(f"data_{port}", observation)
@@ -81,6 +96,11 @@ def built(name, data=None, missing=None):
             graph.add(f"below_{port}", below)
             graph.connect(source, below.x)
             source = below.z
+        if classes:
+            mixture = GMM(3, starts=2)
+            graph.add(f"below_{port}", mixture)
+            graph.connect(source, mixture.x)
+            source = mixture.c
         graph.connect(source, into["data"] if isinstance(declaration, Ins) else into)
     for port, declaration in type(module).outs():
         # A function of what lies below has no density of its own: something above it must explain it.
@@ -172,6 +192,8 @@ def test_its_state_holds_tensors_and_plain_values_and_brings_it_back(name):
     other_graph, other = built(name)
     fit(other_graph, rounds=1, seed=9)
     other.load_state_dict(state)
+    for below in [below for below in graph.modules if below.startswith("below_")]:
+        other_graph.modules[below].load_state_dict(graph.modules[below].state_dict())
     again = infer(other_graph)
     for variable in outs(module):
         for field in again[variable].per_item:
@@ -212,14 +234,87 @@ def test_missing_items_are_flagged_and_change_nothing_for_the_others(name):
     holed[missing] = float("nan")
     graph, module = built(name, holed, missing)
     result = fit(graph, rounds=2)
-    short_graph, _ = built(name, values()[~missing])
+    short_graph, short = built(name, values()[~missing])
     expected = fit(short_graph, rounds=2)
     assert result.history["F"] == pytest.approx(expected.history["F"], rel=1e-6)
+    for one, other in zip(tensors(module.state_dict()), tensors(short.state_dict()), strict=True):
+        torch.testing.assert_close(one, other)
     for variable in outs(module):
         belief = result.beliefs[variable]
         assert torch.equal(belief.missing, missing)
         for field in belief.per_item:
             torch.testing.assert_close(getattr(belief, field)[~missing], getattr(expected.beliefs[variable], field))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_missing_items_are_filled_in_and_the_others_are_left_alone(name):
+    missing = torch.arange(N) % 5 == 0
+    graph, _ = built(name)
+    fit(graph, rounds=2)
+    data = {one: Observation(node.point.value, missing=missing) for one, node in graph.observations.items()}
+    bare, full = infer(graph, data, draws=0), infer(graph, data, draws=4)
+    for variable, message in full.items():
+        message.check_finite(variable)
+        for field in message.per_item if variable in bare else ():
+            assert torch.equal(getattr(message, field)[~missing], getattr(bare[variable], field)[~missing])
+    for observation in data:
+        assert torch.equal(full[observation].missing, missing)
+        # Of labels, what follows from a vector that was drawn itself stays open.
+        if (name, observation) not in {("classifier", "data_y"), ("regressor", "data_y")}:
+            told = full[observation].mean[missing]
+            assert not torch.equal(told, torch.zeros_like(told))
+
+
+FAMILIES = [name for name in EACH_BY_ITSELF if any(isinstance(port, Ins) for _, port in registry.load(name).ins())]
+
+
+def two_modalities(name, missing=None, junk=0.0):
+    """Two observations at the ports of a family, the second with missing rows."""
+    module = MADE[name](registry.load(name))
+    graph = ModelGraph(module=module)
+    family = next(
+        getattr(module, port)
+        for port, declaration in type(module).ins()
+        if isinstance(declaration, Ins) and set(declaration.accepts) - {CategoricalPotential}
+    )
+    first, second = values(), values(seed=1)
+    if missing is not None:
+        second[missing] = junk
+    for key, one in {"first": Observation(first), "second": Observation(second, missing=missing)}.items():
+        graph.add(key, one)
+        graph.connect(one.value, family[key])
+    return graph, module
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_a_missing_modality_holds_changes_nothing(name):
+    missing = torch.arange(N) % 3 == 0
+    found = []
+    for junk in (0.0, 9.0):
+        graph, module = two_modalities(name, missing, junk)
+        result = fit(graph, rounds=3)
+        found.append([*tensors(module.state_dict()), torch.tensor(result.history["F"])])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_modality_that_is_left_out_is_told_from_the_other(name):
+    graph, module = two_modalities(name)
+    fit(graph, rounds=3)
+    apart = infer(graph, {"first": values()}, draws=5)
+    second = apart["second"]
+    assert second.missing.all()
+    assert second.mean.shape == values().shape
+    second.check_finite("second")
+    assert (second.variance > 0).any()
+    flagged = Observation(values(seed=1), missing=torch.arange(N) < N - 1)
+    together = infer(graph, {"first": values(), "second": flagged}, draws=5)
+    for variable in outs(module):
+        assert apart[variable].missing is None
+        for field in apart[variable].per_item:
+            torch.testing.assert_close(
+                getattr(together[variable], field)[:-1], getattr(apart[variable], field)[:-1], rtol=1e-5, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

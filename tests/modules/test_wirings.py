@@ -11,25 +11,29 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
 
 from pgmgraph import ModelGraph, Module, Observation, fit, infer, registry
 from pgmgraph.errors import DataError, WiringError
 from pgmgraph.ports import InPort, Ins, OutPort
+from pgmgraph_modules.class_prior import ClassPrior
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.hmm import HMM
 from pgmgraph_modules.lda import LDA
 from pgmgraph_modules.linear_gaussian import PPCA, FactorAnalysis
 from pgmgraph_modules.multimodal import MultimodalMixture, SharedVector
 from pgmgraph_modules.supervised import Classifier, Regressor
-from pgmgraph_modules.transforms import SklearnTransform
+from pgmgraph_modules.transforms import FunctionTransform, SklearnMixture, SklearnTransform, TorchTransform
 from pgmgraph_modules.vae import VAE
 
 torch.set_num_threads(1)
 
 N = 14
 MADE: dict[str, Callable[[], Module]] = {
+    "class_prior": lambda: ClassPrior(),
     "classifier": lambda: Classifier(2, epochs=1),
     "factor_analysis": lambda: FactorAnalysis(2),
+    "function_transform": lambda: FunctionTransform(torch.tanh),
     "gmm": lambda: GMM(3, starts=1),
     "hmm": lambda: HMM(3, starts=1),
     "lda": lambda: LDA(3),
@@ -37,7 +41,9 @@ MADE: dict[str, Callable[[], Module]] = {
     "ppca": lambda: PPCA(2),
     "regressor": lambda: Regressor(epochs=1),
     "shared_vector": lambda: SharedVector(2),
+    "sklearn_mixture": lambda: SklearnMixture(GaussianMixture(n_components=2)),
     "sklearn_transform": lambda: SklearnTransform(PCA(1)),
+    "torch_transform": lambda: TorchTransform(torch.nn.Flatten()),
     "vae": lambda: VAE(2, hidden=(4,), batch_size=7),
 }
 

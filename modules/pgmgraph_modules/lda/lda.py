@@ -20,16 +20,17 @@ from pgmgraph import (
     Out,
     Outbox,
     Point,
+    SparsePoint,
 )
 from pgmgraph.errors import ShapeError, UnknownNameError, WiringError
 from pgmgraph_modules.lda.documents import Documents, expected_words
 from pgmgraph_modules.lda.drawing import drawn_counts, drawn_proportions, tempered
-from pgmgraph_modules.lda.shares import Explained, Likelihoods, divergence, explained, settled
+from pgmgraph_modules.lda.pages import Likelihoods
+from pgmgraph_modules.lda.shares import CONCAVE_FROM, Shares, divergence, explained
 from pgmgraph_modules.lda.topics import Topics
 
 _BYTES_LAID_OUT = 128 * 2**20
 _LEAST_CONCENTRATION = 0.01
-_CONCAVE_FROM = 0.5
 _STEPPED_ELBO_ITEMS = 65_536
 
 
@@ -58,7 +59,8 @@ class LDA(Module):
     others; what goes back stays flagged. Learns and sends in float64.
 
     Ports:
-        x: a family of one at least, `x["sound"]`: counts (V,), or potentials of another module's classes.
+        x: a family of one at least, `x["sound"]`: counts (V,), sparse or dense, or potentials of another module's
+            classes.
         z: the document's topic. Unwired, the belief is the proportions of the topics.
 
     Args:
@@ -77,7 +79,7 @@ class LDA(Module):
         ValueError: an argument that no topic model can have.
     """
 
-    x = Ins(Point, CategoricalPotential, back=Categorical, optional=True)
+    x = Ins(SparsePoint, CategoricalPotential, back=Categorical, optional=True)
     z = Out(CategoricalPotential, back=Categorical)
 
     dtype = torch.float64
@@ -120,7 +122,7 @@ class LDA(Module):
     @property
     def guarantee(self) -> Guarantee:  # type: ignore[override]  # it depends on what was chosen
         """Exact, unless there are weights, small concentrations or steps on minibatches."""
-        if self._tempered or self.concentration < _CONCAVE_FROM:
+        if self._tempered or self.concentration < CONCAVE_FROM:
             return "none"
         return "exact" if self.step_items is None else "stochastic"
 
@@ -170,16 +172,18 @@ class LDA(Module):
             messages = batch["x"]
             assert isinstance(messages, Mapping)
             for key, message in messages.items():
-                sums[key] += expected_words(message).sum(0)
+                words = expected_words(message).compact()
+                sums[key].index_add_(0, words.columns, words.values)
                 present[key] += int((~message.missing_rows()).sum())
-                counted |= {key} if isinstance(message, Point) else set()
+                counted |= {key} if isinstance(message, SparsePoint) else set()
         lengths = {key: float(sums[key].sum()) / max(1, present[key]) for key in sums if key in counted}
         self._set(Topics.at_random(sums, self.topics, self.word_concentration), lengths, 0)
 
     def statistics(self, x: Mapping[str, Message], z: Categorical | None) -> Tensor:
         """The expected number of each topic's words, (K, V) over the words of all modalities."""
-        documents, _, found = self._explained(x, z)
-        return found.sums(documents, self._likelihoods())
+        sums = self._explained(x, z, summed=True)[1].sums
+        assert sums is not None
+        return sums
 
     def learn(self, total: Tensor) -> None:
         """The M step; with batch_size, a share of it."""
@@ -190,12 +194,11 @@ class LDA(Module):
 
     def send(self, x: Mapping[str, Message], z: Categorical | None) -> Outbox:
         """The belief about each class back to it; the proportions of the topics, or their log-likelihoods, up."""
-        documents, concentration, found = self._explained(x, z)
-        proportions = concentration / concentration.sum(1, keepdim=True)
+        documents, found = self._explained(x, z)
+        proportions = found.concentration / found.concentration.sum(1, keepdim=True)
         back = {}
-        for key, one in documents.classes.items():
+        for key, probs in found.classes.items():
             missing = x[key].missing_rows()
-            probs = torch.softmax(one.log_weights + found.log_shares[:, one.places], 1)
             # Nothing is asked back of a row that nothing was observed of: it is predicted.
             probs = torch.where(missing[:, None], proportions @ self.words(key), probs)
             back[key] = Categorical(probs, missing=x[key].missing)
@@ -207,18 +210,16 @@ class LDA(Module):
 
     def elbo(self, x: Mapping[str, Message], z: Categorical) -> dict[str, Tensor]:
         """See the class. Unwired, z tells the belief about theta, and is itself summed out."""
-        known, likelihoods = self._known(), self._likelihoods()
+        known = self._known()
         documents = Documents.of(x, known.columns, self.weights)
-        above: Tensor | None = None
+        above: Tensor | None = z.probs
+        concentration: Tensor | None = None
         if "z" in self.context.owned:
-            concentration = z.probs * (self.topics * self.concentration + documents.tokens)[:, None]
-        else:
-            above = z.probs
-            concentration = settled(documents, likelihoods, self.concentration, above)
-        found = explained(documents, likelihoods, concentration, above)
+            above, concentration = None, z.probs * (self.topics * self.concentration + documents.tokens)[:, None]
+        found = explained(documents, self._likelihoods(), self.concentration, above, concentration)
         terms = {
-            "log p(x|theta)": (found.counts * found.log_shares).sum(1),
-            "-KL theta": -divergence(concentration, self.concentration, above),
+            "log p(x|theta)": found.evidence,
+            "-KL theta": -divergence(found.concentration, self.concentration, above),
             "-KL topics": -known.divergence(),
         }
         for key, message in x.items():
@@ -288,10 +289,10 @@ class LDA(Module):
             self._expected = Likelihoods(self._known().expected_log())
         return self._expected
 
-    def _explained(self, x: Mapping[str, Message], z: Categorical | None) -> tuple[Documents, Tensor, Explained]:
-        """The E step: the documents, a, and what the topics make of the documents."""
-        likelihoods = self._likelihoods()
+    def _explained(
+        self, x: Mapping[str, Message], z: Categorical | None, summed: bool = False
+    ) -> tuple[Documents, Shares]:
+        """The E step: the documents, and what the topics make of them."""
         documents = Documents.of(x, self._known().columns, self.weights)
         above = None if z is None else z.probs
-        concentration = settled(documents, likelihoods, self.concentration, above)
-        return documents, concentration, explained(documents, likelihoods, concentration, above)
+        return documents, explained(documents, self._likelihoods(), self.concentration, above, summed=summed)

@@ -161,6 +161,10 @@ class Predictor(SVIModule):
         with self._evaluating():
             return {"log p(y|z)": self._terms(z, y), "log p(weights)": self._log_prior()}
 
+    def predict(self, port: str, predicted: Belief) -> Belief:
+        """What is believed of y: where it is known, that it is certain."""
+        return predicted
+
     def sample(self, n: int, predicted: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
         """The y that is predicted; it knows no p(z) to draw vectors from."""
         if predicted is None or "y" not in self.context.shapes:

@@ -10,47 +10,28 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from pgmgraph import Batches, In, Module, Out, Outbox, Point
-from pgmgraph.errors import CapabilityError, LearningError, NotFittedError, ShapeError
+from pgmgraph import Batches, Point
+from pgmgraph.errors import NotFittedError, ShapeError
 from pgmgraph_modules.transforms.fitted import as_state, from_state
+from pgmgraph_modules.transforms.fitting import Array, Estimator, dense, fitted_to, rows, seeded
+from pgmgraph_modules.transforms.transform import Transform
 
-Array = NDArray[np.float64]
 
-
-class Transformer(Protocol):
-    """What is needed of an estimator: scikit-learn's interface, which UMAP and others have as well."""
-
-    def fit(self, X: Array) -> object:
-        """Learn from (n, columns)."""
+class Transformer(Estimator, Protocol):
+    """What is needed of a transformer: scikit-learn's interface, which UMAP and others have as well."""
 
     def transform(self, X: Array) -> Array:
         """(n, columns) to (n, D), for rows that were fitted and for new ones."""
 
-    def get_params(self, deep: bool = True) -> dict[str, object]:
-        """The parameters by name; with `deep`, also those of estimators inside."""
 
-    def set_params(self, **parameters: object) -> object:
-        """Change parameters."""
-
-
-class SklearnTransform(Module):
+class SklearnTransform(Transform):
     """y_n = f(x_n), where f is any transformer of scikit-learn's kind: PCA, a scaler, a pipeline, UMAP.
 
-    f is fitted once, to the whole plate at the first update. It goes one way: nothing is sent back to x, and
-    what is below keeps its own prior. Beliefs come in by their means, which must be asked for:
-
-        graph.connect(vae.z, umap.x, via="mean")
-        graph.connect(umap.y, gmm.x)
-
-    f has no factor of its own, and so no term in F. F of the graph is the sum of two objectives, that of the
-    modules below and that of the modules above for the values of y as if they had been observed. It bounds no
-    evidence of the data: y has coordinates of its own, and scaling them by s moves F by -N D log s.
-    Compare it only while y stays as it is. An update may move F either way, and guarantees nothing.
+    f is fitted once, to the whole plate at the first update. It goes one way, and has no term in F: see `Transform`.
 
     Ports:
         x: values of any event shape, flattened. Asked to predict, it sends f's inverse of y.
@@ -80,12 +61,7 @@ class SklearnTransform(Module):
             `inverse_transform`; or y itself is to be drawn, and nothing above has a density of it.
     """
 
-    x = In(Point)
-    y = Out(Point)
-
-    guarantee = "none"
     at_once = None
-    amortised = True
     dtype = torch.float64
 
     def __init__(
@@ -141,41 +117,24 @@ class SklearnTransform(Module):
         if self.refit and self.context.updates:
             self._fit(batches)
 
-    def send(self, x: Point, y: None) -> Outbox:
-        """The values of y."""
-        given = _rows(x.value)
-        made = _dense(self.fitted.transform(given))
-        expected = (len(given), *self.context.shapes["y"])
-        if made.shape != expected:
-            raise ShapeError(
-                f"Expected {type(self.fitted).__name__} of {self.context.name} to make {expected} of {given.shape}; "
-                f"got {made.shape}. State it: SklearnTransform(..., dimensions={made.shape[-1]}).",
-                f"{self.context.name}.y",
-            )
-        return Outbox(y=Point(self._tensor(made)))
+    def label(self) -> str:
+        """See `Transform`."""
+        return type(self.transformer).__name__
 
-    def elbo(self, x: Point, y: Point) -> Mapping[str, Tensor]:
-        """No terms: y follows from x, and no factor is owned here."""
-        return {}
+    def advice(self, shape: tuple[int, ...]) -> str:
+        """See `Transform`."""
+        return f"State it: SklearnTransform(..., dimensions={shape[-1]})."
 
-    def predict(self, port: str, y: Point) -> Point:
-        """The transformer's inverse of y."""
-        return Point(self._inverse(y.value))
+    def made(self, x: Tensor) -> Tensor:
+        """See `Transform`."""
+        return self._tensor(dense(self.fitted.transform(rows(x))))
 
-    def sample(self, n: int, y: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
-        """The transformer's inverse of y, which must be given or drawn by a module above: y has no prior here.
-
-        Nothing is drawn, at no temperature.
-        """
-        if y is None:
-            name = self.context.name
-            raise CapabilityError(
-                f"Expected values of {name}.y to go down from; {name} has no prior to draw them from. Put a module "
-                f"that can over it, graph.connect({name}.y, gmm.x), or give values: {{'{name}.y': values}}.",
-                name,
-                "sample",
-            )
-        return {"y": y, "x": self._inverse(y)}
+    def undone(self, y: Tensor) -> Tensor:
+        """See `Transform`."""
+        invert = getattr(self.fitted, "inverse_transform", None)
+        if invert is None:
+            raise self._no_inverse("inverse_transform", "use a transformer that has one")
+        return self._tensor(dense(invert(rows(y))))
 
     def state_dict(self) -> dict[str, object]:
         """What was fitted; empty before."""
@@ -195,35 +154,13 @@ class SklearnTransform(Module):
         [batch] = batches.in_order()
         x = batch["x"]
         assert isinstance(x, Point)
-        given = _rows(x.value)
-        estimator = _seeded(clone(self.transformer))
-        try:
-            with warnings.catch_warnings():
-                # UMAP's word on the random_state that it was given here.
-                warnings.filterwarnings("ignore", message="n_jobs value .* overridden to 1 by setting random_state")
-                estimator.fit(given)
-        except ValueError as error:
-            name, (n, columns) = self.context.name, given.shape
-            raise LearningError(
-                f"{type(estimator).__name__} of {name} cannot be fitted to {n} x {columns} values: {error}",
-                name,
-                self.context.round,
-            ) from error
+        estimator = seeded(clone(self.transformer))
+        with warnings.catch_warnings():
+            # UMAP's word on the random_state that it was given here.
+            warnings.filterwarnings("ignore", message="n_jobs value .* overridden to 1 by setting random_state")
+            fitted_to(estimator, rows(x.value), self.context)
         self._fitted = estimator
         self.context.progress(1, 1, {})
-
-    def _inverse(self, y: Tensor) -> Tensor:
-        invert = getattr(self.fitted, "inverse_transform", None)
-        if invert is None:
-            name = self.context.name
-            raise CapabilityError(
-                f"Expected {type(self.fitted).__name__} of {name} to have inverse_transform, to go down from {name}.y; "
-                "it has none. Clamp what lies below it, or use a transformer that has one.",
-                name,
-                "sample",
-            )
-        made = _dense(invert(_rows(y.to(self.dtype))))
-        return self._tensor(made).reshape(-1, *self.context.shapes["x"])
 
     def _tensor(self, array: Array) -> Tensor:
         # A copy: what a transformer returns may be part of it, as UMAP's embedding is.
@@ -266,26 +203,3 @@ def _columns(transformer: object, given: int | None) -> int | None:
         f"Expected {name} to say how many columns it makes; got n_components={stated!r}. "
         f"Give it a number, or state it: SklearnTransform({name}(...), dimensions=...)."
     )
-
-
-def _seeded(estimator: Transformer) -> Transformer:
-    """The estimator with a random state from torch's generator, wherever it and those inside it have none."""
-    open_ones = [
-        name
-        for name, value in sorted(estimator.get_params().items())
-        if value is None and (name == "random_state" or name.endswith("__random_state"))
-    ]
-    estimator.set_params(**{name: int(torch.randint(2**31 - 1, ())) for name in open_ones})
-    return estimator
-
-
-def _rows(values: Tensor) -> Array:
-    """Values as (n, columns), not to be written to: they lie in the mail, and belong to others."""
-    rows: Array = values.reshape(len(values), -1).cpu().numpy()
-    rows.flags.writeable = False
-    return rows
-
-
-def _dense(made: object) -> Array:
-    """What a transformer returns, as an array, whatever else it is: a sparse matrix, a table."""
-    return np.asarray(made.toarray() if hasattr(made, "toarray") else made, dtype=np.float64)

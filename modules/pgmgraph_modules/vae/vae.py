@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import pyro
@@ -13,6 +14,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pgmgraph import (
+    Batches,
     Context,
     Gaussian,
     GaussianEvidence,
@@ -28,6 +30,7 @@ from pgmgraph import (
 from pgmgraph.errors import ShapeError
 from pgmgraph_modules.svi import Optimiser, SVIModule
 from pgmgraph_modules.vae import networks
+from pgmgraph_modules.vae.likelihoods import LIKELIHOODS
 from pgmgraph_modules.vae.networks import ARCHITECTURES
 from pgmgraph_modules.vae.ramp import Ramp
 
@@ -38,22 +41,28 @@ class VAE(SVIModule):
     The prior of z_n is the potential that its parent sends back, item by item, full precisions included,
     or a whole mixture (Jiang et al., 2017); N(0, I) while there is none.
 
+    With likelihood="multinomial" it is a neural topic model of counts (Miao, Yu and Blunsom, 2016): see
+    `likelihoods.Multinomial`. The latent of a document without words is missing.
+
     Ports:
-        x: values of any event shape. Asked to predict, it sends the mean that the decoder gives.
+        x: values of any event shape; counts (V,) where the likelihood is multinomial. Asked to predict, it sends the
+            mean that the decoder gives; of counts, in a document of mean length.
         z: the latent vector, which the VAE holds.
 
     Args:
         latent_dim: D, the dimensions of z.
         architecture: of the networks that it makes. "perceptron" takes events of any shape. "conv", strided
             convolutions and transposed ones back, takes images (H, W) or (C, H, W) from 8 x 8 pixels on.
-        hidden: the encoder's hidden layers; the decoder has them in reverse. Of a perceptron, their units, by
-            default (500, 500). Of "conv", the channels of its convolutions, each of which halves height
-            and width, by default (32, 64); a dense layer with four times the last one's channels
-            stands between them and z.
+        hidden: the encoder's hidden layers; the decoder has them in reverse, and none where the likelihood is
+            multinomial. Of a perceptron, their units, by default (500, 500). Of "conv", the channels of its
+            convolutions, each of which halves height and width, by default (32, 64); a dense layer with four
+            times the last one's channels stands between them and z.
         encoder: in the place of the one that it makes: any network from (n, *event) to (n, 2 D), means
-            and then log-variances.
-        decoder: any network from (n, D) to (n, *event): logits for a Bernoulli likelihood, means for a Gaussian.
-        likelihood: "bernoulli", for values within [0, 1], or "gaussian", with one learnt variance.
+            and then log-variances. Of counts x it is given log(1 + x).
+        decoder: any network from (n, D) to (n, *event): logits for a Bernoulli likelihood, means for a Gaussian; for a
+            multinomial one, what the words' log-probabilities differ by from their log-frequencies.
+        likelihood: "bernoulli", for values within [0, 1]; "gaussian", with one learnt variance; or "multinomial", for
+            counts of words.
         epochs, first_epochs, batch_size, lr, optimiser, samples, precision: see `SVIModule`.
         kl_weight: the weight of the KL term, a number or a `Ramp` over rounds. F is reported at weight 1
             whatever it is; while it differs, the VAE guarantees nothing about F.
@@ -76,7 +85,7 @@ class VAE(SVIModule):
         hidden: Sequence[int] | None = None,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
-        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        likelihood: Literal["bernoulli", "gaussian", "multinomial"] = "bernoulli",
         epochs: int = 1,
         first_epochs: int | None = None,
         batch_size: int = 128,
@@ -103,7 +112,7 @@ class VAE(SVIModule):
             raise ValueError(f"Expected a positive kl_weight; got {lowest}.")
         for name, choice, choices in (
             ("architecture", architecture, tuple(ARCHITECTURES)),
-            ("likelihood", likelihood, ("bernoulli", "gaussian")),
+            ("likelihood", likelihood, tuple(LIKELIHOODS)),
             ("send", send, ("belief", "mean", "sample")),
         ):
             if choice not in choices:
@@ -115,6 +124,11 @@ class VAE(SVIModule):
             raise ValueError(f"Expected hidden layers of at least 1; got hidden={self.hidden}.")
         if architecture == "conv" and not self.hidden:
             raise ValueError("Expected at least one hidden layer for architecture='conv'; got hidden=().")
+        if architecture == "conv" and likelihood == "multinomial":
+            raise ValueError(
+                "Expected architecture='perceptron' for likelihood='multinomial', since words have no neighbours; "
+                "got 'conv'."
+            )
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -133,19 +147,23 @@ class VAE(SVIModule):
 
     def supports(self) -> dict[str, tuple[float, float]]:
         """See `Module`."""
-        return {"x": (0.0, 1.0)} if self.likelihood == "bernoulli" else {}
+        support = LIKELIHOODS[self.likelihood].support
+        return {} if support is None else {"x": support}
 
     def event_shapes(self, x: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """See `Module`."""
         if x == () and not hasattr(self, "context"):  # the core says what a module that was set up expects
             raise ShapeError("Expected vectors or arrays at x; got numbers. A column is a vector too: values[:, None].")
-        if self.architecture == "conv" and x is not None:
-            networks.check_images(x, self.hidden)
+        if x is not None:
+            LIKELIHOODS[self.likelihood].check(x)
+            if self.architecture == "conv":
+                networks.check_images(x, self.hidden)
         return {"z": (self.latent_dim,)}
 
     def setup(self, context: Context) -> None:
         """See `Module`."""
         self.event_shape = context.shapes["x"]
+        self._likelihood = LIKELIHOODS[self.likelihood](self.event_shape)
         super().setup(context)
 
     def build(self) -> None:
@@ -154,10 +172,11 @@ class VAE(SVIModule):
         if self.encoder is None:
             self.encoder = made.encoder(self.event_shape, self.hidden, self.latent_dim)
         if self.decoder is None:
-            self.decoder = made.decoder(self.event_shape, self.hidden, self.latent_dim)
+            hidden = self.hidden if self._likelihood.hidden_decoder else ()
+            self.decoder = made.decoder(self.event_shape, hidden, self.latent_dim)
         self._check_networks()
-        if self.likelihood == "gaussian":
-            self.noise = nn.ParameterDict({"log_variance": nn.Parameter(torch.zeros(()))})
+        if self._likelihood.parameters is not None:
+            self.noise = self._likelihood.parameters
 
     def _check_networks(self) -> None:
         """Refuse networks of the user's own whose shapes would broadcast or break in the middle of learning."""
@@ -182,16 +201,21 @@ class VAE(SVIModule):
                     + f"; got {got}."
                 )
 
+    def learn_batches(self, batches: Batches) -> None:
+        """See `SVIModule`."""
+        self._likelihood.prepare(batches)
+        super().learn_batches(batches)
+
     def model(self, x: Point, z: Message | None) -> None:
         """p(z) p(x | z) of a minibatch."""
         with self.items(x):
-            with poutine.scale(scale=self.current_kl_weight):
+            with self._latents(x):
                 latent = pyro.sample("z", self.prior(z, self.latent_dim))
-            pyro.sample("x", self._emission(latent), obs=x.value)
+            pyro.sample("x", self._likelihood.distribution(self._decode(latent)), obs=x.value)
 
     def guide(self, x: Point, z: Message | None) -> None:
         """q(z | x) of a minibatch."""
-        with self.items(x), poutine.scale(scale=self.current_kl_weight):
+        with self.items(x), self._latents(x):
             mean, deviation = self._encode(x.value)
             pyro.sample("z", dist.Normal(mean, deviation, validate_args=False).to_event(1))
 
@@ -199,42 +223,52 @@ class VAE(SVIModule):
         """q(z) of each item, or what an older scheme makes of it."""
         with self._evaluating():
             mean, deviation = self._encode(x.value)
-        belief = Gaussian(mean, deviation.square())
+        informative = self._likelihood.informative(x.value)
+        missing = None if informative is None or informative.all() else ~informative
+        belief = Gaussian(mean, deviation.square(), missing=missing)
         if self.scheme == "belief":
             return Outbox(z=belief)
         value = mean if self.scheme == "mean" else mean + deviation * torch.randn_like(deviation)
-        return Outbox(z=Gaussian(value, torch.zeros_like(value)), beliefs={"z": belief})
+        return Outbox(z=Gaussian(value, torch.zeros_like(value), missing=missing), beliefs={"z": belief})
+
+    def elbo(self, x: Point, z: Gaussian) -> Mapping[str, Tensor]:
+        """See `SVIModule`; of a latent that is missing there are no terms."""
+        terms = super().elbo(x=x, z=z)
+        if z.missing is None:
+            return terms
+        return {name: term.masked_fill(z.missing, 0.0) for name, term in terms.items()}
 
     def predict(self, port: str, z: Gaussian) -> Point:
         """The decoder's mean at the mean of z: reconstructions."""
         with self._evaluating():
-            return Point(self._mean(z.mean))
+            return Point(self._likelihood.mean(self._decode(z.mean)))
 
     def sample(self, n: int, z: Tensor | None, temperature: float = 1.0) -> dict[str, Tensor]:
-        """The decoder's mean at z, or at n draws from N(0, temperature I); the noise of single pixels is not drawn."""
+        """The decoder's mean at z, or at n draws from N(0, temperature I); the noise of single pixels is not drawn.
+
+        Counts are drawn: documents of mean length.
+        """
         if z is None:
             z = math.sqrt(temperature) * torch.randn(n, self.latent_dim, device=self.context.device)
         z = z.float()
         with self._evaluating():
-            return {"z": z, "x": self._mean(z)}
+            return {"z": z, "x": self._likelihood.drawn(self._decode(z), temperature)}
+
+    @contextmanager
+    def _latents(self, x: Point) -> Iterator[None]:
+        """The latents of a minibatch, their KL term weighted; those that nothing is said of are left out."""
+        with ExitStack() as stack:
+            stack.enter_context(poutine.scale(scale=self.current_kl_weight))
+            informative = self._likelihood.informative(x.value)
+            if informative is not None:
+                stack.enter_context(poutine.mask(mask=informative))  # type: ignore[call-overload]  # a Tensor of bools
+            yield
 
     def _encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         assert self.encoder is not None
-        mean, log_variance = self.run(self.encoder, x).chunk(2, -1)
+        mean, log_variance = self.run(self.encoder, self._likelihood.encoded(x)).chunk(2, -1)
         return mean, torch.exp(0.5 * log_variance)
 
-    def _emission(self, z: Tensor) -> dist.TorchDistribution:
+    def _decode(self, z: Tensor) -> Tensor:
         assert self.decoder is not None
-        decoded = self.run(self.decoder, z)
-        # Intensities between 0 and 1 are no Bernoulli draws, but have its log-likelihood all the same.
-        if self.likelihood == "bernoulli":
-            fn = dist.Bernoulli(logits=decoded, validate_args=False)
-        else:
-            fn = dist.Normal(decoded, torch.exp(0.5 * self.noise["log_variance"]), validate_args=False)
-        emission: dist.TorchDistribution = fn.to_event(len(self.event_shape))
-        return emission
-
-    def _mean(self, z: Tensor) -> Tensor:
-        assert self.decoder is not None
-        decoded = self.run(self.decoder, z)
-        return torch.sigmoid(decoded) if self.likelihood == "bernoulli" else decoded
+        return self.run(self.decoder, z)

@@ -9,8 +9,9 @@ import torch
 from sklearn.decomposition import LatentDirichletAllocation
 from torch import Tensor
 
-from pgmgraph import Categorical, CategoricalPotential, ModelGraph, Observation, Point, fit, generate, infer
+from pgmgraph import Categorical, CategoricalPotential, Gaussian, ModelGraph, Observation, Point, fit, generate, infer
 from pgmgraph.errors import DataError, ShapeError, UnknownNameError, WiringError
+from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.lda import LDA
 from tests.refusals import refused
 from tests.toys import Symbols, Weights
@@ -220,6 +221,40 @@ def test_a_tokens_topic_and_its_class_are_believed_jointly():
     table = (logs[:, :, None] + log_classes + weighed[:, None]).flatten(1).softmax(1).unflatten(1, (3, 3))
     torch.testing.assert_close(sent["child.c"].probs, table.sum(1), rtol=0, atol=1e-7)
     assert result.history["F"][-1] is not None
+
+
+def test_what_a_mixture_and_its_topic_believe_of_one_token_is_what_enumeration_gives():
+    values = torch.tensor([[0.0, 0.2], [3.0, 3.1], [-3.0, 2.8], [0.1, -0.1], [1.4, 1.6]])
+    words = Observation(torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [4.0, 0.0], [0.0, 0.0]]))
+    graph, lda = wired({"words": words}, topics=2)
+    graph.add("points", points := Observation(values))
+    graph.add("gmm", gmm := GMM(3))
+    graph.connect(points.value, gmm.x)
+    graph.connect(gmm.c, lda.x["class"])
+    fit(graph, rounds=3, strict=True)
+    weighed = gmm.send(x=Gaussian(values.double(), torch.zeros(5, 2).double()), c=None).messages["c"].log_weights
+    mail = {"words": words.point.to(dtype=torch.float64), "class": CategoricalPotential(weighed)}
+    sent = lda.send(x=mail, z=None).messages
+    a = sent["z"].probs * (2 * 0.5 + mail["words"].value.sum(1, keepdim=True) + 1)
+    phi = {key: torch.digamma(one) - torch.digamma(one.sum(1))[:, None] for key, one in topics_of(lda).items()}
+    counts = torch.full_like(a, 0.5)
+    for n in range(5):
+        log_theta = torch.digamma(a[n]) - torch.digamma(a[n].sum())
+        joint = torch.zeros(2, 3).double()
+        for topic, label in itertools.product(range(2), range(3)):
+            joint[topic, label] = (log_theta[topic] + phi["class"][topic, label] + weighed[n, label]).exp()
+        joint /= joint.sum()
+        torch.testing.assert_close(sent["x"]["class"].probs[n], joint.sum(0), rtol=0, atol=1e-10)
+        counts[n] += joint.sum(1)
+        for word in range(2):
+            of_word = (log_theta + phi["words"][:, word]).exp()
+            counts[n] += mail["words"].value[n, word] * of_word / of_word.sum()
+    # The concentration stands still: it is what the tokens, the class among them, make of it.
+    torch.testing.assert_close(a, counts, rtol=0, atol=1e-7)
+
+
+def topics_of(lda):
+    return lda.state_dict()["topics"]
 
 
 def test_more_tokens_of_a_class_temper_the_model_and_say_so():

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from pgmgraph import CategoricalPotential, Point
+from pgmgraph_modules.lda import shares
 from pgmgraph_modules.lda.documents import Documents
-from pgmgraph_modules.lda.shares import Likelihoods, divergence, expected_log, explained, settled
+from pgmgraph_modules.lda.pages import Likelihoods, Reading
+from pgmgraph_modules.lda.shares import divergence, expected_log, explained
 
 torch.set_num_threads(1)
 
@@ -25,8 +27,8 @@ def problem(sharpness, length, k=5, n=6, seed=0):
 
 
 def bound(documents, likelihoods, concentration, prior, above):
-    found = explained(documents, likelihoods, concentration, above)
-    return documents.evidence(found.log_shares) - divergence(concentration, prior, above)
+    found = explained(documents, likelihoods, prior, above, concentration)
+    return found.evidence - divergence(concentration, prior, above)
 
 
 @pytest.mark.parametrize("sharpness", [1e-3, 0.1, 3.0])
@@ -34,7 +36,7 @@ def bound(documents, likelihoods, concentration, prior, above):
 def test_no_other_shares_have_a_higher_bound(sharpness, wired):
     documents, likelihoods, given = problem(sharpness, length=400)
     above = given if wired else None
-    best = settled(documents, likelihoods, 0.5, above)
+    best = explained(documents, likelihoods, 0.5, above).concentration
     highest = bound(documents, likelihoods, best, 0.5, above)
     for seed in range(10):
         torch.manual_seed(seed)
@@ -44,6 +46,33 @@ def test_no_other_shares_have_a_higher_bound(sharpness, wired):
             other = (1 - share) * best + share * anywhere
             assert (bound(documents, likelihoods, other, 0.5, above) <= highest + 1e-9).all()
     torch.testing.assert_close(best.sum(1), 2.5 + documents.tokens)
+
+
+@pytest.mark.parametrize("prior", [0.05, 0.5])
+@pytest.mark.parametrize("wired", [False, True])
+def test_a_documents_shares_do_not_depend_on_the_others(prior, wired, monkeypatch):
+    documents, likelihoods, given = problem(2.0, length=60, n=12)
+    above = given if wired else None
+    together = explained(documents, likelihoods, prior, above, summed=True)
+    monkeypatch.setattr(shares, "_ELEMENTS_IN_CACHE", 1)  # a document a page
+    alone = explained(documents, likelihoods, prior, above, summed=True)
+    torch.testing.assert_close(alone.concentration, together.concentration, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(alone.sums, together.sums, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(alone.sums.sum(), documents.tokens.sum())
+    assert torch.equal(torch.cat([page.rows for page in documents.pages(40, 5)]).sort().values, torch.arange(12))
+
+
+@pytest.mark.parametrize("wired", [False, True])
+def test_with_a_small_concentration_it_ends_where_another_iteration_moves_little(wired):
+    documents, likelihoods, given = problem(3.0, length=40, n=20)
+    above = given if wired else None
+    found = explained(documents, likelihoods, 0.1, above).concentration
+    start = 0.1 + documents.tokens[:, None].expand(-1, 5) / 5
+    assert (bound(documents, likelihoods, found, 0.1, above) > bound(documents, likelihoods, start, 0.1, above)).all()
+    for page in documents.pages(10_000, 5):
+        z = None if above is None else above[page.rows]
+        again = 0.1 + Reading.of(page, likelihoods).explained(expected_log(found[page.rows], z)).counts
+        assert ((again - found[page.rows]).abs().mean(1) < 1e-3).all()
 
 
 def test_the_bound_is_concave_from_a_concentration_of_one_half_on():

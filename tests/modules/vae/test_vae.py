@@ -174,7 +174,7 @@ def test_without_messages_back_the_vae_keeps_to_its_own_prior_and_f_counts_the_m
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"likelihood": "poisson"}, "likelihood as one of bernoulli, gaussian; got 'poisson'"),
+        ({"likelihood": "poisson"}, "likelihood as one of bernoulli, gaussian, multinomial; got 'poisson'"),
         ({"send": "median"}, "send as one of belief, mean, sample; got 'median'"),
         ({"kl_weight": 0.0}, "positive kl_weight; got 0.0"),
         ({"kl_weight": Ramp(0.0, 1.0, rounds=2)}, "positive kl_weight; got 0.0"),
