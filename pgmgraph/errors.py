@@ -66,6 +66,8 @@ __all__ = [
     "UnknownNameError",
     "UnknownPluginError",
     "WiringError",
+    "WorkerError",
+    "WorkerLostError",
 ]
 
 
@@ -184,6 +186,18 @@ class DivergedError(LearningError):
     def __init__(self, message: str, module: str, round: int, minibatch: int | None = None) -> None:
         super().__init__(message, module, round)
         self.minibatch = minibatch
+
+
+class WorkerError(PgmgraphError):
+    """A module cannot be run where it was to run: no room, no answer, or lost too often."""
+
+    def __init__(self, message: str, module: str | None = None) -> None:
+        super().__init__(message)
+        self.module = module
+
+
+class WorkerLostError(WorkerError):
+    """The process that `module` ran in is gone, and with it the calls that were under way."""
 
 
 class BoundDecreasedError(LearningError):

@@ -1,6 +1,6 @@
 """Executors: where modules run."""
 
-from pgmgraph.executors.base import Call, Executor, ModuleState, OwnTerms, ProgressWatcher, Updated
+from pgmgraph.executors.base import Call, Executor, ModuleState, OwnTerms, ProgressWatcher, Submitted, Updated
 from pgmgraph.executors.serial import SerialExecutor
 
-__all__ = ["Call", "Executor", "ModuleState", "OwnTerms", "ProgressWatcher", "SerialExecutor", "Updated"]
+__all__ = ["Call", "Executor", "ModuleState", "OwnTerms", "ProgressWatcher", "SerialExecutor", "Submitted", "Updated"]

@@ -12,14 +12,32 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pgmgraph.errors import DivergedError, MessageError
+from pgmgraph.errors import DefinitionError, DivergedError, MessageError
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.messages import Message
-from pgmgraph.module import Draws, Module, Outbox, Terms, check_temperature, has, learns, method
+from pgmgraph.module import Context, Draws, Module, Outbox, Terms, check_temperature, has, learns, method
 from pgmgraph.plates import Batches
 from pgmgraph.randomness import seeded
 
 Statistics = Tensor | Mapping[str, Tensor]
+
+
+def set_up(module: Module, context: Context) -> None:
+    """Let the module make its tensors, on the context's seed; one that fails is not set up.
+
+    Raises:
+        DefinitionError: its `setup` does not call that of `Module`.
+    """
+    try:
+        with seeded(context.seed, context.device):
+            module.setup(context)
+    except BaseException:
+        vars(module).pop("context", None)  # so that the next fit tries again
+        raise
+    if not hasattr(module, "context"):
+        raise DefinitionError(
+            f"{type(module).__name__}.setup does not call super().setup(context). Call it first.", type(module)
+        )
 
 
 def update(module: Module, call: Call) -> Updated:
