@@ -1,0 +1,165 @@
+"""An actor: a module in a process of its own, which answers calls in the order in which they come."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from ray import cloudpickle
+from torch import Tensor
+
+from pgmgraph.errors import WorkerError
+from pgmgraph.executors import worker
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms
+from pgmgraph.executors.ray.packing import Layout, Letter, Packed, opened, packed
+from pgmgraph.module import Draws, Guarantee, Module, Outbox, expected
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How an update went, as it is told to the driver; what was learnt and sent lies elsewhere.
+
+    Attributes:
+        sizes: how many bytes each message has, by port.
+    """
+
+    seconds: float
+    guarantee: Guarantee
+    terms: OwnTerms | None
+    updates: int
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of life: what was reported since the last one, and for how long the call in hand has said nothing."""
+
+    reports: tuple[tuple[int, int, Mapping[str, float]], ...]
+    silent: float
+
+
+class ModuleActor:
+    """Holds a module and calls it.
+
+    Updates are numbered. One that comes out of its turn, since an earlier one has failed or it was sent twice, is
+    refused, so that none is ever applied twice or out of order.
+
+    Args:
+        module: as `pack_module` made it.
+        name: its name in the graph.
+        threads: how many threads torch may use; sums come out the same to the last bit under the same number alone.
+        gpu: whether the module lives on the GPU that this process was given.
+    """
+
+    def __init__(self, module: bytes, name: str, threads: int, gpu: bool) -> None:  # Any: a module
+        torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if gpu else "cpu")
+        self._name = name
+        self._module: Module = torch.load(io.BytesIO(module), map_location=self._device, weights_only=False)
+        self._module.context.device = self._device
+        self._module.context.progress = self._report
+        self._number = 0
+        self._lock = threading.Lock()
+        self._reports: list[tuple[int, int, Mapping[str, float]]] = []
+        self._heard = time.monotonic()
+
+    def where(self) -> tuple[str, int, str]:
+        """The machine, the process and the device."""
+        return socket.gethostname(), os.getpid(), str(self._device)
+
+    def load(self, values: object, updates: int, number: int) -> None:
+        """Put the module back to what it had learnt; the update after `number` is the next."""
+        worker.load(self._module, ModuleState(_as_values(values), updates))
+        self._number = number
+
+    def update(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
+        """Learn and send: the answer, the state, and a letter for each of `call.sends`."""
+        self._in_turn(number)
+        updated = worker.update(self._module, self._with_mail(call, layout, letters))
+        sent = _outgoing(updated.outbox, self._name, self._module, call)
+        self._number = number
+        state = worker.save(self._module)
+        sizes = {port: letter.bytes for port, letter in sent.items()}
+        answer = Answer(updated.seconds, updated.guarantee, updated.terms, state.updates, sizes)
+        return answer, state.values if call.learn else None, *sent.values()
+
+    def send(self, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
+        """A letter for each of `call.sends`, with the parameters as they are; and a last word."""
+        outbox = worker.send(self._module, self._with_mail(call, layout, letters))
+        return *_outgoing(outbox, self._name, self._module, call).values(), None
+
+    def evaluate(self, call: Call, layout: Layout, *letters: Letter) -> OwnTerms | None:
+        """The module's own terms of F."""
+        return worker.evaluate(self._module, self._with_mail(call, layout, letters))
+
+    def predict(self, call: Call, port: str, layout: Layout, *letters: Letter) -> Packed:
+        """The module's message to an observation."""
+        return packed(worker.predict(self._module, self._with_mail(call, layout, letters), port))
+
+    def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float) -> Draws:
+        """Rows drawn from the module."""
+        return worker.sample(self._module, call, n, values, temperature)
+
+    def save(self) -> tuple[object, int]:
+        """What the module has learnt, and in how many updates."""
+        state = worker.save(self._module)
+        return state.values, state.updates
+
+    def sign(self) -> Sign:
+        """A sign of life, which is given while a call is under way."""
+        with self._lock:
+            reports, self._reports = tuple(self._reports), []
+        return Sign(reports, time.monotonic() - self._heard)
+
+    def _in_turn(self, number: int) -> None:
+        if number != self._number + 1:
+            raise WorkerError(
+                f"Expected update {self._number + 1} of {self._name}; got {number}. An earlier one has failed.",
+                self._name,
+            )
+
+    def _with_mail(self, call: Call, layout: Layout, letters: tuple[Letter, ...]) -> Call:
+        self._heard = time.monotonic()
+        return dataclasses.replace(call, mail=opened(layout, letters))
+
+    def _report(self, done: int, total: int, values: Mapping[str, float]) -> None:
+        with self._lock:
+            self._reports.append((done, total, dict(values)))
+        self._heard = time.monotonic()
+
+
+def pack_module(module: Module) -> bytes:
+    """A module that is set up, as it travels: whole, and to whatever device it is to live on."""
+    progress, module.context.progress = module.context.progress, _nobody
+    try:
+        buffer = io.BytesIO()
+        torch.save(module, buffer, pickle_module=cloudpickle)
+        return buffer.getvalue()
+    finally:
+        module.context.progress = progress
+
+
+def _nobody(done: int, total: int, values: Mapping[str, float]) -> None:
+    """Nobody listens on the way."""
+
+
+def _as_values(values: object) -> Mapping[str, object] | None:
+    assert values is None or isinstance(values, Mapping)
+    return values
+
+
+def _outgoing(outbox: Outbox, name: str, module: Module, call: Call) -> dict[str, Letter]:
+    """A letter for each port that something has to leave by."""
+    sent = expected(outbox, name, module, call.sends)
+    letters = {}
+    for port, message in sent.items():
+        belief = outbox.beliefs.get(port)
+        letters[port] = Letter(packed(message), None if belief is None else packed(belief))
+    return letters
