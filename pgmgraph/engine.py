@@ -209,7 +209,9 @@ class Engine:
         which = f"{method} of beginning {self.beginning}" if self.beginning and starts else method
         seed = seed_of(self.seed, name, which, number)
         sends = self.mail.sends(name) if method in ("update", "send") else {}
-        return Call(name, mail, seed, self.graph.rounds_done, learn, self.lengths.get(name), sends)
+        return Call(
+            name, mail, seed, self.graph.rounds_done, learn, self.lengths.get(name), sends, self.items.get(name, 0)
+        )
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:
         """A context for each module that is not set up yet; the others must still fit their data."""

@@ -92,7 +92,7 @@ def _expect(message: Message | Mapping[str, Message] | None, kind: MessageType, 
 
 @dataclass
 class Context:
-    """What a module is told about its place in the graph; the last five attributes change as it runs.
+    """What a module is told about its place in the graph; the last six attributes change as it runs.
 
     Attributes:
         name: the module's name in the graph.
@@ -103,6 +103,8 @@ class Context:
         device: where its tensors live.
         dtype: what its messages are cast to.
         seed: the seed that its set-up runs on.
+        shards: over how many processes the plate is split. A module that learns by gradients averages them over all
+            of these, and takes its share of each minibatch.
         updates: how many updates it has been through.
         round: the number of the current round, from 0, counted over all calls of `fit`.
         progress: call it with (done, total, values) now and then; whoever watches will see it.
@@ -115,6 +117,7 @@ class Context:
     device: torch.device
     dtype: torch.dtype
     seed: int
+    shards: int = 1
     updates: int = 0
     plate_size: int = 0
     round: int = 0

@@ -28,6 +28,8 @@ class Call:
         learn: whether an update learns, or only sends because the module is frozen.
         lengths: how many rows each sequence of the plate has; None where it has none.
         sends: what the module has to send, by port, and the type that each message is expected to be.
+        items: how many rows the module's plate has.
+        shard: the number of the part of the plate that the mail is of; 0 is the first, or all of it.
     """
 
     module: str
@@ -37,6 +39,8 @@ class Call:
     learn: bool = True
     lengths: Tensor | None = None
     sends: Mapping[str, MessageType] = field(default_factory=dict)
+    items: int = 0
+    shard: int = 0
 
 
 @dataclass(frozen=True)

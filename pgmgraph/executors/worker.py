@@ -58,7 +58,40 @@ def update(module: Module, call: Call) -> Updated:
             method(module, "load_state_dict", "to undo by")(before)
         raise
     module.context.updates += learning
-    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size)
+    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size, call.shard)
+    return Updated(outbox, time.perf_counter() - begin, module.guarantee, terms)
+
+
+def start(module: Module, call: Call) -> bool:
+    """Start the module from data, if it never learnt and begins so; whether it did."""
+    if module.context.updates or not has(module, "start"):
+        return False
+    with seeded(call.seed, module.context.device):
+        method(module, "start", "which it has")(_batches(module, call))
+    return True
+
+
+def statistics(module: Module, call: Call) -> Statistics:
+    """What one pass over the call's part of the plate adds to what the module learns from."""
+    batches = _batches(module, call)
+    with seeded(call.seed, module.context.device), torch.no_grad():
+        [total] = _totals(module, batches)
+    return total
+
+
+def learn(module: Module, call: Call, parts: Sequence[Statistics]) -> None:
+    """Learn from the statistics of all parts of the plate."""
+    with seeded(call.seed, module.context.device), torch.no_grad():
+        method(module, "learn", "which it has")(_total(parts))
+
+
+def answer(module: Module, call: Call) -> Updated:
+    """Send, and say how the module is, after it has learnt from all parts of the plate."""
+    begin = time.perf_counter()
+    batches = _batches(module, call)
+    outbox = send(module, call)
+    module.context.updates += 1
+    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size, call.shard)
     return Updated(outbox, time.perf_counter() - begin, module.guarantee, terms)
 
 
@@ -96,7 +129,7 @@ def evaluate(module: Module, call: Call) -> OwnTerms | None:
     with seeded(call.seed, module.context.device), torch.no_grad():
         elbo = method(module, "elbo", "for F")
         pieces = [_as_terms(module, elbo(**batch)) for batch in part.in_order(module.at_once)]
-    return _own_terms(module, batches, _join(pieces), part.size)
+    return _own_terms(module, batches, _join(pieces), part.size, call.shard)
 
 
 def predict(module: Module, call: Call, port: str) -> Message:
@@ -308,8 +341,10 @@ def _as_terms(module: Module, terms: object) -> Terms:
     )
 
 
-def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int) -> OwnTerms:
+def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int, shard: int) -> OwnTerms:
     n = batches.size
+    # A global term counts once, with the first part of the plate.
+    terms = {key: term if term.ndim or not shard else torch.zeros_like(term) for key, term in terms.items()}
     values = {}
     for key, term in terms.items():
         if term.shape not in {(), (evaluated,)}:

@@ -8,18 +8,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from ray import cloudpickle
+from ray.util import get_node_ip_address
 from torch import Tensor
 
 from pgmgraph.errors import WorkerError
 from pgmgraph.executors import worker
-from pgmgraph.executors.base import Call, ModuleState, OwnTerms
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.executors.ray.packing import Layout, Letter, Packed, opened, packed
 from pgmgraph.module import Draws, Guarantee, Module, Outbox, expected
+
+_own_address: Callable[[], str] = get_node_ip_address  # ray leaves it without types
 
 
 @dataclass(frozen=True)
@@ -82,24 +85,64 @@ class ModuleActor:
     def update(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
         """Learn and send: the answer, the state, and a letter for each of `call.sends`."""
         self._in_turn(number)
-        updated = worker.update(self._module, self._with_mail(call, layout, letters))
+        return self._answered(number, call, worker.update(self._module, self._with_mail(call, layout, letters)))
+
+    def start(self, number: int, call: Call, layout: Layout, *letters: Letter) -> object:
+        """Start from the whole plate; the state, for the other parts of it."""
+        self._in_turn(number)
+        worker.start(self._module, self._with_mail(call, layout, letters))
+        return worker.save(self._module).values
+
+    def follow(self, number: int, values: object) -> None:
+        """Begin an update from what another part has started with."""
+        self._in_turn(number)
+        worker.load(self._module, ModuleState(_as_values(values), self._module.context.updates))
+
+    def statistics(self, number: int, call: Call, layout: Layout, *letters: Letter) -> worker.Statistics:
+        """What this part of the plate adds to what is learnt from."""
+        self._in_turn(number)
+        return worker.statistics(self._module, self._with_mail(call, layout, letters))
+
+    def learn(self, number: int, call: Call, *parts: worker.Statistics) -> None:
+        """Learn from the statistics of all parts, in the order of the parts."""
+        self._in_turn(number)
+        worker.learn(self._module, call, parts)
+
+    def answer(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
+        """As `update`, for a part of the plate, after all of them have learnt."""
+        self._in_turn(number)
+        return self._answered(number, call, worker.answer(self._module, self._with_mail(call, layout, letters)))
+
+    def meet(self, address: str, shard: int, shards: int) -> None:
+        """Meet the other parts' processes, to average gradients with them."""
+        torch.distributed.init_process_group("gloo", init_method=address, rank=shard, world_size=shards)
+        self._module.context.shards = shards
+
+    def address(self) -> str:
+        """Where others can meet this process."""
+        with socket.socket() as free:
+            free.bind(("", 0))
+            return f"tcp://{_own_address()}:{free.getsockname()[1]}"
+
+    def _answered(self, number: int, call: Call, updated: Updated) -> tuple[object, ...]:
         sent = _outgoing(updated.outbox, self._name, self._module, call)
         self._number = number
-        state = worker.save(self._module)
+        # The parts of a plate have learnt the same: the first one's state is kept.
+        state = worker.save(self._module).values if call.learn and not call.shard else None
         sizes = {port: letter.bytes for port, letter in sent.items()}
-        answer = Answer(updated.seconds, updated.guarantee, updated.terms, state.updates, sizes)
-        return answer, state.values if call.learn else None, *sent.values()
+        answer = Answer(updated.seconds, updated.guarantee, updated.terms, self._module.context.updates, sizes)
+        return answer, state, *sent.values()
 
     def send(self, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
-        """A letter for each of `call.sends`, with the parameters as they are; and a last word."""
+        """A word that it is done, and a letter for each of `call.sends`, with the parameters as they are."""
         outbox = worker.send(self._module, self._with_mail(call, layout, letters))
-        return *_outgoing(outbox, self._name, self._module, call).values(), None
+        return None, *_outgoing(outbox, self._name, self._module, call).values()
 
     def evaluate(self, call: Call, layout: Layout, *letters: Letter) -> OwnTerms | None:
         """The module's own terms of F."""
         return worker.evaluate(self._module, self._with_mail(call, layout, letters))
 
-    def predict(self, call: Call, port: str, layout: Layout, *letters: Letter) -> Packed:
+    def predict(self, port: str, call: Call, layout: Layout, *letters: Letter) -> Packed:
         """The module's message to an observation."""
         return packed(worker.predict(self._module, self._with_mail(call, layout, letters), port))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,6 +60,10 @@ class Letter:
     message: Packed
     belief: Packed | None = None
 
+    def open(self, *, believed: bool) -> Message:
+        """The message; or the belief, where that is meant."""
+        return ((believed and self.belief) or self.message).opened()
+
     @property
     def bytes(self) -> int:
         """How large it is."""
@@ -67,6 +72,15 @@ class Letter:
 
 Rows: TypeAlias = tuple[int, int]
 """The first row, and the one after the last."""
+
+
+def split(items: int, parts: int, lengths: Tensor | None = None) -> list[Rows]:
+    """Parts of a plate of about one size; sequences stay whole."""
+    marks = [items * number // parts for number in range(parts + 1)]
+    if lengths is not None:
+        ends = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
+        marks = [int(ends[(ends - mark).abs().argmin()]) for mark in marks]
+    return list(pairwise(marks))
 
 
 @dataclass(frozen=True)
@@ -89,8 +103,7 @@ class Slot:
         """The parcel as it lay in the mail."""
         pieces = []
         for number, rows in zip(self.letters, self.rows, strict=True):
-            letter = letters[number]
-            message = ((self.believed and letter.belief) or letter.message).opened()
+            message = letters[number].open(believed=self.believed)
             pieces.append(message if rows is None else message[slice(*rows)])
         return Parcel(type(pieces[0]).concatenate(pieces), self.wanted, self.via)
 

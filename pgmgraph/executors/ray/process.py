@@ -1,4 +1,4 @@
-"""A module's process, and what is known of it by the one who calls it."""
+"""A process that a module runs in, or a part of its plate, as it is seen by the one who calls it."""
 
 from __future__ import annotations
 
@@ -10,106 +10,54 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from pgmgraph.errors import WorkerError
-from pgmgraph.executors import worker
-from pgmgraph.executors.base import ModuleState, ProgressWatcher
-from pgmgraph.executors.ray.actor import ModuleActor, Sign, pack_module
-from pgmgraph.executors.ray.references import Ref, RemoteState, fetch
-from pgmgraph.module import Module
+from pgmgraph.executors.base import ProgressWatcher
+from pgmgraph.executors.ray.actor import ModuleActor, Sign
+from pgmgraph.executors.ray.references import Ref, fetch
 
 # A thread beside the one that works answers whether it works. The stubs of ray know nothing of it.
 _REMOTE: Any = ray.remote(**{"concurrency_groups": {"watch": 1}})  # type: ignore[call-overload]
 
 
 class Process:
-    """A module's process, and what is known of it here.
+    """An actor, and whether it is alive.
+
+    Args:
+        name: of the module, for whoever reads of it.
+        module: where the module lies, packed.
+        resources: what it asks for.
+        threads: how many threads it may use.
 
     Attributes:
-        module: the module as it is here; it learns elsewhere.
-        actor: its process; None while it has none.
-        asked, done: the numbers of the last update that was asked for, and of the last that was heard to be done.
-        lost: whether its process is known to be gone.
-        loaded: whether it was put to a state from outside.
+        actor: takes calls.
+        begun: where it says that it has begun.
+        lost: whether it is known to be gone.
     """
 
-    def __init__(self, name: str, module: Module, resources: Mapping[str, float], threads: int, restarts: int) -> None:
-        self.name, self.module, self.resources = name, module, resources
-        self._threads, self._restarts = threads, restarts
-        self._packed: Ref = ray.put(pack_module(module))
-        self.actor: Any = None  # Any: ray makes handles at run time
-        self.where: Ref = None
-        self.asked = self.done = 0
-        self.lost = self.loaded = False
-        self._known: ModuleState | None = None
-        self._tries = 0
-        self._sign: Ref = None
-        self._asked_at = time.monotonic()
-        self._warned = False
-
-    def begin(self) -> bool:
-        """Begin a process if there is none; whether one was begun."""
-        if self.actor is not None:
-            return False
-        asked = dict(self.resources)
+    def __init__(self, name: str, module: Ref, resources: Mapping[str, float], threads: int) -> None:
+        asked = dict(resources)
         gpus, cpus = asked.pop("gpu", 0), asked.pop("cpu", 0)
         actor = _REMOTE(ModuleActor).options(
+            # Whoever calls knows what was learnt and what is to be done again; Ray does not.
+            max_restarts=0,
+            max_task_retries=0,
             num_cpus=cpus,
             num_gpus=gpus,
             resources=asked,
-            max_restarts=0,
-            max_task_retries=0,
-            max_concurrency=1,
         )
-        self.actor = actor.remote(self._packed, self.name, self._threads, gpus > 0)
-        self.where = self.actor.where.remote()
-        return True
-
-    def began(self) -> None:
-        """A process has begun: bring it to what the module had learnt."""
-        if self._known is not None:
-            self._load(self._known)
+        self.name = name
+        self.actor = actor.remote(module, name, threads, gpus > 0)
+        self.begun: Ref = self.actor.where.remote()
+        self.lost = False
+        self._sign: Ref = None
+        self._asked_at = 0.0
 
     def stop(self) -> None:
-        """End the process."""
-        if self.actor is not None:
-            ray.kill(self.actor)
-        self.actor, self._sign = None, None
-
-    def replace(self) -> None:
-        """End the process; another one begins where this one was when its last update was done."""
-        self._tries += 1
-        if self._tries > self._restarts:
-            raise WorkerError(
-                f"The process of {self.name} was lost {self._tries} times in a row. Look at what it needs (memory "
-                "first), or allow more: RayExecutor(restarts=...).",
-                self.name,
-            )
-        self.stop()
-        self.lost, self.asked = False, self.done
-
-    def confirm(self, number: int, updates: int, state: Ref) -> None:
-        """An update was heard to be done."""
-        self.done, self._tries = number, 0
-        if state is not None:
-            self._known = RemoteState(state, updates)
-
-    def state(self) -> ModuleState:
-        """What the module has learnt when its last update was done."""
-        return self._known or worker.save(self.module)
-
-    def load(self, state: ModuleState) -> None:
-        """Put the module to a state."""
-        self._known, self.loaded = state, True
-        if self.actor is not None:
-            self._load(state)
-
-    def _load(self, state: ModuleState) -> None:
-        values = state.ref if isinstance(state, RemoteState) else state.values
-        self.actor.load.remote(values, state.updates, self.asked)
+        """End it."""
+        ray.kill(self.actor)
 
     def listen(self, watcher: ProgressWatcher, patience: float) -> None:
-        """Hear how far the module is; a process that gives no sign of life is ended."""
-        if self.actor is None:
+        """Hear how far the module is; a process that gives no sign of life for so many seconds is ended."""
+        if self.lost:
             return
         if self._sign is None:
             self._sign, self._asked_at = self.actor.sign.options(concurrency_group="watch").remote(), time.monotonic()
@@ -117,15 +65,15 @@ class Process:
         try:
             sign: Sign = fetch(self._sign, timeout=0)
         except GetTimeoutError:
-            if time.monotonic() - self._asked_at > patience and not self.lost:
+            if time.monotonic() - self._asked_at > patience:
                 warnings.warn(
                     f"{self.name} has given no sign of life for {patience:g} seconds; it begins again.", stacklevel=2
                 )
                 self.lost = True
-                ray.kill(self.actor)
+                self.stop()
             return
         except RayActorError:
-            self.lost, self._sign = True, None
+            self.lost = True
             return
         self._sign = None
         for done, total, values in sign.reports:
