@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
+import pickle
 import socket
 import threading
 import time
@@ -22,7 +22,9 @@ from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.executors.ray.packing import Layout, Letter, Packed, opened, packed
 from pgmgraph.module import Draws, Guarantee, Module, Outbox, expected
 
-_own_address: Callable[[], str] = get_node_ip_address  # ray leaves it without types
+# Ray leaves these without types.
+_own_address: Callable[[], str] = get_node_ip_address
+_dumps: Callable[[object], bytes] = cloudpickle.dumps
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,11 @@ class ModuleActor:
         gpu: whether the module lives on the GPU that this process was given.
     """
 
-    def __init__(self, module: bytes, name: str, threads: int, gpu: bool) -> None:  # Any: a module
+    def __init__(self, module: bytes, name: str, threads: int, gpu: bool) -> None:
         torch.set_num_threads(threads)
         self._device = torch.device("cuda" if gpu else "cpu")
         self._name = name
-        self._module: Module = torch.load(io.BytesIO(module), map_location=self._device, weights_only=False)
-        self._module.context.device = self._device
+        self._module = _unpacked(module, self._device)
         self._module.context.progress = self._report
         self._number = 0
         self._lock = threading.Lock()
@@ -179,14 +180,31 @@ class ModuleActor:
 
 
 def pack_module(module: Module) -> bytes:
-    """A module that is set up, as it travels: whole, and to whatever device it is to live on."""
-    progress, module.context.progress = module.context.progress, _nobody
+    """A module that is set up, as it travels: how it was made, what it was told, what it has learnt.
+
+    What it keeps beside that, such as a layout of the data at hand, stays.
+
+    Raises:
+        WorkerError: an argument that it was made with cannot travel.
+    """
+    context = dataclasses.replace(module.context, progress=_nobody)
     try:
-        buffer = io.BytesIO()
-        torch.save(module, buffer, pickle_module=cloudpickle)
-        return buffer.getvalue()
-    finally:
-        module.context.progress = progress
+        return _dumps((type(module), module.arguments, context, worker.save(module)))
+    except (TypeError, pickle.PicklingError) as error:
+        raise WorkerError(
+            f"Expected {context.name} ({type(module).__name__}) to be made with arguments that another process can be "
+            f"sent; got: {error}.",
+            context.name,
+        ) from error
+
+
+def _unpacked(packed: bytes, device: torch.device) -> Module:
+    kind, arguments, context, state = pickle.loads(packed)
+    module: Module = kind(**arguments)
+    worker.set_up(module, dataclasses.replace(context, device=device))
+    if state.updates:
+        worker.load(module, state)
+    return module
 
 
 def _nobody(done: int, total: int, values: Mapping[str, float]) -> None:

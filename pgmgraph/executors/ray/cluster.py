@@ -14,7 +14,7 @@ from pgmgraph.errors import WorkerError
 # Ray leaves these without types.
 _resources: Callable[[], Mapping[str, float]] = ray.cluster_resources
 _free: Callable[[], Mapping[str, float]] = ray.available_resources
-_nodes: Callable[[], list[Mapping[str, object]]] = ray.nodes
+_nodes: Callable[[], list[Mapping[str, Any]]] = ray.nodes
 
 
 def join(address: str | None) -> bool:
@@ -45,6 +45,13 @@ def leave() -> None:
 def machines() -> int:
     """How many machines there are."""
     return sum(bool(node["Alive"]) for node in _nodes())
+
+
+def has_machine_for(resources: Mapping[str, float]) -> bool:
+    """Whether one of the machines has as much, were it free."""
+    asked = {{"cpu": "CPU", "gpu": "GPU"}.get(name, name): amount for name, amount in resources.items()}
+    offers = [node["Resources"] for node in _nodes() if node["Alive"]]
+    return any(all(offer.get(name, 0) >= amount for name, amount in asked.items()) for offer in offers)
 
 
 def room() -> str:

@@ -188,16 +188,16 @@ class RayExecutor:
             return
         _, late = ray.wait(list(waiting), num_returns=len(waiting), timeout=self._patience)
         if late:
-            lacking = {waiting[ref].name: waiting[ref].terms for ref in late}
-            asked = "; ".join(
-                f"{name} asks for {dict(terms.resources) or 'nothing'}" for name, terms in lacking.items()
-            )
+            lacking = [waiting[ref] for ref in late]
+            # Those that would fit, but have not begun, are late because of others, or slow.
+            lacking = [crew for crew in lacking if not cluster.has_machine_for(crew.terms.resources)] or lacking
             for crew in new:
                 crew.stop()
+            asked = {crew.name: f"{crew.name} asks for {dict(crew.terms.resources) or 'nothing'}" for crew in lacking}
             raise WorkerError(
-                f"Found no room for {', '.join(lacking)} within {self._patience:g} seconds: {asked}. {cluster.room()} "
-                "Ask for less, or add machines.",
-                next(iter(lacking)),
+                f"Found no room for {', '.join(asked)} within {self._patience:g} seconds: {'; '.join(asked.values())}. "
+                f"{cluster.room()} Ask for less, add machines, or allow more time: RayExecutor(patience=...).",
+                lacking[0].name,
             )
         for ref, crew in waiting.items():
             self._wait(ref, crew)
