@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -86,6 +87,9 @@ def test_what_no_cluster_can_give_is_told(executor: RayExecutor) -> None:
 def test_nothing_is_left_running(executor: RayExecutor) -> None:
     executor.close()
     assert not ray.is_initialized()
+    end = time.monotonic() + 30
+    while processes() and time.monotonic() < end:
+        time.sleep(0.2)
     assert processes() == []
 
 
