@@ -54,6 +54,9 @@ class RayExecutor:
         keep: whether what modules learn and send is kept on this machine as well, where there are others: only then
             nothing is lost with a machine.
 
+    Attributes:
+        resources, shards: what was asked for.
+
     Raises:
         ValueError: fewer than one shard.
 
@@ -76,9 +79,9 @@ class RayExecutor:
         keep: bool = True,
     ) -> None:
         self._address = address
-        self._resources = {name: dict(asked) for name, asked in (resources or {}).items()}
-        self._shards = dict(shards or {})
-        for name, number in self._shards.items():
+        self.resources = {name: dict(asked) for name, asked in (resources or {}).items()}
+        self.shards = dict(shards or {})
+        for name, number in self.shards.items():
             if number < 1:
                 raise ValueError(f"Expected at least one shard of {name!r}; got {number}.")
         self._threads = threads or torch.get_num_threads()
@@ -110,7 +113,7 @@ class RayExecutor:
             UnknownNameError: resources or shards of a module that is not there.
             WorkerError: there is no such cluster, it has no room, or a module cannot be split.
         """
-        for name in {**self._resources, **self._shards}:
+        for name in {**self.resources, **self.shards}:
             if name not in modules:
                 raise UnknownNameError(
                     f"Expected resources and shards of modules of the graph; got some of {name!r}."
@@ -178,7 +181,7 @@ class RayExecutor:
         return drawn
 
     def _terms(self, name: str) -> Terms:
-        return Terms(self._shards.get(name, 1), self._resources.get(name, {}), self._threads, self._restarts)
+        return Terms(self.shards.get(name, 1), self.resources.get(name, {}), self._threads, self._restarts)
 
     def _begin(self) -> None:
         """See that every module has its processes; those that are new begin at the same time."""
