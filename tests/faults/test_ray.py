@@ -9,14 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
-from pgmgraph import Event, FitResult, ModelGraph, RoundEnded, fit
+from pgmgraph import Event, FitResult, ModelGraph, ModuleUpdated, RoundEnded, fit
 from pgmgraph.errors import WorkerError
 from tests.executors.ray.graphs import parameters, same, two_senses
 from tests.refusals import refused
@@ -43,24 +43,26 @@ def actors() -> list[int]:
     return found
 
 
-class Disaster:
-    """Strikes at a random moment after every second round, so many times."""
+class Killer:
+    """Kills a process at a random moment after every second round, so many times."""
 
-    def __init__(self, strike: Callable[[random.Random], None], times: int) -> None:
-        self._strike, self._times = strike, times
+    def __init__(self, times: int, signal: int = signal.SIGKILL) -> None:
+        self._times, self._signal = times, signal
         self._random = random.Random(0)
         self._threads: list[threading.Timer] = []
-        self.struck = 0
+        self.struck: list[int] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RoundEnded) and event.round % 2 == 0 and len(self._threads) < self._times:
-            timer = threading.Timer(self._random.uniform(0, 0.5), self._once)
+            timer = threading.Timer(self._random.uniform(0, 0.5), self._strike)
             self._threads.append(timer)
             timer.start()
 
-    def _once(self) -> None:
-        self._strike(self._random)
-        self.struck += 1
+    def _strike(self) -> None:
+        with suppress(IndexError, ProcessLookupError):  # the one before it may still be on its way back
+            process = self._random.choice(actors())
+            os.kill(process, self._signal)
+            self.struck.append(process)
 
     def join(self) -> None:
         for thread in self._threads:
@@ -79,15 +81,11 @@ def expect_the_same(graph: ModelGraph, result: FitResult, rounds: int) -> None:
 
 
 def test_processes_that_are_killed_twenty_times() -> None:
-    def strike(chance: random.Random) -> None:
-        with suppress(IndexError, ProcessLookupError):  # the one before it may still be on its way back
-            os.kill(chance.choice(actors()), signal.SIGKILL)
-
-    disaster, graph = Disaster(strike, 20), two_senses()
+    killer, graph = Killer(20), two_senses()
     with RayExecutor(patience=120, restarts=20) as executor:
-        result = fit(graph, rounds=45, seed=3, callbacks=[disaster], executor=executor)
-        disaster.join()
-    assert disaster.struck == 20
+        result = fit(graph, rounds=45, seed=3, callbacks=[killer], executor=executor)
+        killer.join()
+    assert len(killer.struck) >= 15
     expect_the_same(graph, result, 45)
 
 
@@ -100,35 +98,33 @@ def cluster() -> Iterator[Cluster]:
 
 def test_a_machine_that_is_lost_and_replaced_six_times(cluster: Cluster) -> None:
     machines = [cluster.add_node(num_cpus=1)]
+    chance, lost = random.Random(0), list[Event]()
 
-    def strike(chance: random.Random) -> None:
-        cluster.remove_node(machines.pop(), allow_graceful=False)
-        machines.append(cluster.add_node(num_cpus=1))
+    def strike(event: Event) -> None:
+        # A module has been updated, and those after it in the round are under way.
+        if isinstance(event, ModuleUpdated) and event.module != "order" and len(lost) < 6 and chance.random() < 0.2:
+            lost.append(event)
+            cluster.remove_node(machines.pop(), allow_graceful=False)
+            machines.append(cluster.add_node(num_cpus=1))
 
-    disaster, graph = Disaster(strike, 6), two_senses()
+    graph = two_senses()
     with RayExecutor(cluster.address, resources=SPREAD, patience=120, restarts=20) as executor:
-        result = fit(graph, rounds=16, seed=3, callbacks=[disaster], executor=executor)
-        disaster.join()
-    assert disaster.struck == 6
+        result = fit(graph, rounds=16, seed=3, callbacks=[strike], executor=executor)
+    assert len(lost) == 6
     expect_the_same(graph, result, 16)
 
 
 def test_a_process_that_hangs_is_noticed_and_begins_again() -> None:
-    stopped: list[int] = []
-
-    def strike(chance: random.Random) -> None:
-        stopped.append(chance.choice(actors()))
-        os.kill(stopped[0], signal.SIGSTOP)
-
-    disaster, graph = Disaster(strike, 1), two_senses()
-    executor = RayExecutor(patience=30)
-    with pytest.warns(UserWarning, match="no sign of life for 30 seconds"):
-        result = fit(graph, rounds=6, seed=3, callbacks=[disaster], executor=executor)
+    killer, graph = Killer(1, signal.SIGSTOP), two_senses()
+    executor = RayExecutor(patience=60)
+    with pytest.warns(UserWarning, match="no sign of life for 60 seconds"):
+        result = fit(graph, rounds=6, seed=3, callbacks=[killer], executor=executor)
     executor.close()
-    disaster.join()
+    killer.join()
     expect_the_same(graph, result, 6)
-    with suppress(ProcessLookupError):
-        os.kill(stopped[0], signal.SIGKILL)
+    for process in killer.struck:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def test_a_module_that_is_lost_again_and_again_ends_learning() -> None:
@@ -144,16 +140,15 @@ def test_a_module_that_is_lost_again_and_again_ends_learning() -> None:
         if isinstance(event, RoundEnded) and event.round == 0:
             thread.start()
 
-    thread = threading.Thread(target=kill_all)
+    thread = threading.Thread(target=kill_all, daemon=True)
     try:
         with (
-            RayExecutor(patience=60, restarts=2) as executor,
+            RayExecutor(patience=120, restarts=2) as executor,
             refused(WorkerError, "lost 3 times in a row", "restarts="),
         ):
             fit(two_senses(), rounds=50, seed=3, callbacks=[begin], executor=executor)
     finally:
         over.set()
-        thread.join()
 
 
 PROGRAM = """

@@ -19,7 +19,7 @@ from torch import Tensor
 from pgmgraph.errors import WorkerError
 from pgmgraph.executors import worker
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
-from pgmgraph.executors.ray.packing import Layout, Letter, Packed, opened, packed
+from pgmgraph.executors.ray.packing import Layout, Letter, Packed, flattened, opened, packed, restored
 from pgmgraph.module import Draws, Guarantee, Module, Outbox, expected
 
 # Ray leaves these without types.
@@ -80,7 +80,7 @@ class ModuleActor:
 
     def load(self, values: object, updates: int, number: int) -> None:
         """Put the module back to what it had learnt; the update after `number` is the next."""
-        worker.load(self._module, ModuleState(_as_values(values), updates))
+        worker.load(self._module, _state(values, updates))
         self._number = number
 
     def update(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
@@ -92,12 +92,12 @@ class ModuleActor:
         """Start from the whole plate; the state, for the other parts of it."""
         self._in_turn(number)
         worker.start(self._module, self._with_mail(call, layout, letters))
-        return worker.save(self._module).values
+        return flattened(worker.save(self._module).values)
 
     def follow(self, number: int, values: object) -> None:
         """Begin an update from what another part has started with."""
         self._in_turn(number)
-        worker.load(self._module, ModuleState(_as_values(values), self._module.context.updates))
+        worker.load(self._module, _state(values, self._module.context.updates))
 
     def statistics(self, number: int, call: Call, layout: Layout, *letters: Letter) -> worker.Statistics:
         """What this part of the plate adds to what is learnt from."""
@@ -129,7 +129,7 @@ class ModuleActor:
         sent = _outgoing(updated.outbox, self._name, self._module, call)
         self._number = number
         # The parts of a plate have learnt the same: the first one's state is kept.
-        state = worker.save(self._module).values if call.learn and not call.shard else None
+        state = flattened(worker.save(self._module).values) if call.learn and not call.shard else None
         sizes = {port: letter.bytes for port, letter in sent.items()}
         answer = Answer(updated.seconds, updated.guarantee, updated.terms, self._module.context.updates, sizes)
         return answer, state, *sent.values()
@@ -150,11 +150,6 @@ class ModuleActor:
     def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float) -> Draws:
         """Rows drawn from the module."""
         return worker.sample(self._module, call, n, values, temperature)
-
-    def save(self) -> tuple[object, int]:
-        """What the module has learnt, and in how many updates."""
-        state = worker.save(self._module)
-        return state.values, state.updates
 
     def sign(self) -> Sign:
         """A sign of life, which is given while a call is under way."""
@@ -211,9 +206,10 @@ def _nobody(done: int, total: int, values: Mapping[str, float]) -> None:
     """Nobody listens on the way."""
 
 
-def _as_values(values: object) -> Mapping[str, object] | None:
-    assert values is None or isinstance(values, Mapping)
-    return values
+def _state(values: object, updates: int) -> ModuleState:
+    state = restored(values)
+    assert state is None or isinstance(state, Mapping)
+    return ModuleState(state, updates)
 
 
 def _outgoing(outbox: Outbox, name: str, module: Module, call: Call) -> dict[str, Letter]:

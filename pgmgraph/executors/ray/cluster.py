@@ -42,11 +42,6 @@ def leave() -> None:
     ray.shutdown()
 
 
-def machines() -> int:
-    """How many machines there are."""
-    return sum(bool(node["Alive"]) for node in _nodes())
-
-
 def has_machine_for(resources: Mapping[str, float]) -> bool:
     """Whether one of the machines has as much, were it free."""
     asked = {{"cpu": "CPU", "gpu": "GPU"}.get(name, name): amount for name, amount in resources.items()}

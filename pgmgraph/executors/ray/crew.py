@@ -13,7 +13,7 @@ from pgmgraph.errors import WorkerError
 from pgmgraph.executors import worker
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Submitted, Updated
 from pgmgraph.executors.ray.actor import Answer, pack_module
-from pgmgraph.executors.ray.packing import Rows, Slot, laid_out, split
+from pgmgraph.executors.ray.packing import Rows, Slot, flattened, laid_out, split
 from pgmgraph.executors.ray.process import Process
 from pgmgraph.executors.ray.references import Ref, RemoteLetter, RemoteState, Store
 from pgmgraph.messages import Message
@@ -130,8 +130,8 @@ class Crew:
         if self._known is not None:
             worker.load(self.module, self._known)
 
-    def update(self, call: Call, near: Callable[[Sequence[Ref]], None]) -> Submitted:
-        """Ask for an update; `near` is given all that came of it."""
+    def update(self, call: Call, keep: bool) -> Submitted:
+        """Ask for an update; what came of it is not done before it lies on this machine too, if it is to be kept."""
         self.asked += 1
         number = self.asked
         calls = self._parts(call)
@@ -146,7 +146,8 @@ class Crew:
 
         def done() -> Updated:
             answers: list[Answer] = [self._wait(refs[0], self) for refs in asked]
-            near([ref for refs in asked for ref in refs[1:]])
+            for ref in [ref for refs in asked for ref in refs[1:] if keep]:
+                self._wait(ref, self)
             self.done, self._tries = number, 0
             if call.learn:
                 self._known = RemoteState(asked[0][1], answers[0].updates)
@@ -243,10 +244,10 @@ class Crew:
         return Outbox(elbo=None, beliefs=beliefs, **messages)
 
     def _load(self, state: ModuleState) -> None:
-        values = state.ref if isinstance(state, RemoteState) else state.values
+        values = state.ref if isinstance(state, RemoteState) else flattened(state.values)
         self._started |= state.updates > 0
-        for process in self.processes:
-            process.actor.load.remote(values, state.updates, self.asked)
+        for loaded in [process.actor.load.remote(values, state.updates, self.asked) for process in self.processes]:
+            self._wait(loaded, self)
 
 
 def _check_divisible(name: str, module: Module) -> None:

@@ -133,7 +133,7 @@ class RayExecutor:
     def update(self, calls: Sequence[Call]) -> list[Submitted]:
         """See `Executor.update`."""
         self._begin()
-        return [self._crews[call.module].update(call, self._bring_near) for call in calls]
+        return [self._crews[call.module].update(call, self._keep) for call in calls]
 
     def rewind(self) -> None:
         """See `Executor.rewind`."""
@@ -239,8 +239,3 @@ class RayExecutor:
             if isinstance(error.cause, BaseException):
                 raise error.cause from error
         raise WorkerError(f"The call of {crew.name} failed: {error}", crew.name) from error
-
-    def _bring_near(self, refs: Sequence[Ref]) -> None:
-        """Keep copies on this machine, where objects lie on others."""
-        if self._keep and cluster.machines() > 1:
-            ray.wait(list(refs), num_returns=len(refs), fetch_local=True)

@@ -32,10 +32,7 @@ class Packed:
 
     def opened(self) -> Message:
         """The message; its tensors look at the arrays, which may be read-only."""
-        with warnings.catch_warnings():
-            # torch warns that it could write to a read-only array; messages are frozen, and nobody writes to them.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            tensors = {name: torch.from_numpy(array) for name, array in self.arrays.items()}
+        tensors = {name: _tensor(array) for name, array in self.arrays.items()}
         fields: dict[str, Any] = {**tensors, **self.plain}  # Any: whatever the kind of message has
         return self.kind(**fields)
 
@@ -68,6 +65,46 @@ class Letter:
     def bytes(self) -> int:
         """How large it is."""
         return self.message.bytes + (self.belief.bytes if self.belief else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """A tensor as it travels within what a module has learnt."""
+
+    values: NDArray[Any]
+
+
+def flattened(state: object) -> object:
+    """What a module has learnt, ready to travel: arrays in the place of tensors."""
+    match state:
+        case Tensor():
+            return Array(state.detach().cpu().contiguous().numpy())
+        case Mapping():
+            return {key: flattened(value) for key, value in state.items()}
+        case list():
+            return [flattened(value) for value in state]
+        case _:
+            return state
+
+
+def restored(state: object) -> object:
+    """What a module has learnt, from what travelled; tensors may look at memory that cannot be written."""
+    match state:
+        case Array():
+            return _tensor(state.values)
+        case dict():
+            return {key: restored(value) for key, value in state.items()}
+        case list():
+            return [restored(value) for value in state]
+        case _:
+            return state
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    with warnings.catch_warnings():
+        # torch warns that it could write to a read-only array; nobody writes to what has travelled.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 Rows: TypeAlias = tuple[int, int]

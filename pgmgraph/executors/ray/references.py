@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import ray
 
 from pgmgraph.executors.base import ModuleState
-from pgmgraph.executors.ray.packing import Letter, Rows, packed
+from pgmgraph.executors.ray.packing import Letter, Rows, packed, restored
 from pgmgraph.messages import Message, RemoteMessage
 
 Ref: TypeAlias = Any  # ray.ObjectRef, whose content is whatever was laid there
@@ -71,7 +71,8 @@ class RemoteState(ModuleState):
     @property
     def values(self) -> Mapping[str, object] | None:
         """See `ModuleState`; brought here each time that it is looked at."""
-        values: Mapping[str, object] | None = fetch(self.ref)
+        values = restored(fetch(self.ref))
+        assert values is None or isinstance(values, Mapping)
         return values
 
 
