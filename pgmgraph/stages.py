@@ -79,15 +79,15 @@ def _wait(asked: deque[_Asked], engine: Engine, ledger: Ledger | None) -> tuple[
 
 def _go_back(asked: deque[_Asked], engine: Engine, ledger: Ledger | None) -> list[tuple[str, ...]]:
     """Undo the stages that were asked for and are not done; their names, to be asked for again."""
-    done = asked.popleft() if asked and asked[0].reports is not None else None
-    names = [one.names for one in asked]
-    if asked or done:
-        engine.rewind(asked[0].running if asked else None)
-    if asked and ledger and asked[0].about:
-        ledger.forget(asked[0].about)
+    undone = list(asked)
     asked.clear()
+    done = undone.pop(0) if undone and undone[0].reports is not None else None
+    if undone or done:
+        engine.rewind(undone[0].running if undone else None)
+    if undone and ledger and undone[0].about:
+        ledger.forget(undone[0].about)
     if done:
         if ledger and done.about:
             done.about = ledger.ask_again(done.about)
         asked.append(done)
-    return names
+    return [one.names for one in undone]

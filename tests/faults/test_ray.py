@@ -102,7 +102,7 @@ def test_a_machine_that_is_lost_and_replaced_six_times(cluster: Cluster) -> None
 
     def strike(event: Event) -> None:
         # A module has been updated, and those after it in the round are under way.
-        if isinstance(event, ModuleUpdated) and event.module != "order" and len(lost) < 6 and chance.random() < 0.2:
+        if isinstance(event, ModuleUpdated) and event.module != "order" and len(lost) < 6 and chance.random() < 0.4:
             lost.append(event)
             cluster.remove_node(machines.pop(), allow_graceful=False)
             machines.append(cluster.add_node(num_cpus=1))

@@ -105,7 +105,7 @@ class Crew:
 
     def replace(self) -> None:
         """End the processes; others begin where these were when the last update was done."""
-        self._tries += 1
+        self._tries += any(process.lost for process in self.processes)
         if self._tries > self.terms.restarts:
             raise WorkerError(
                 f"The process of {self.name} was lost {self._tries} times in a row. Look at what it needs, memory "
