@@ -244,7 +244,7 @@ def _not_plain(owner: str, where: str, value: object) -> CapabilityError:
 
 def _mail_state(mail: Letters) -> dict[str, object]:
     return {
-        way: {name: _message_state(message) for name, message in getattr(mail, way).items()}
+        way: {name: _message_state(message.fetched()) for name, message in getattr(mail, way).items()}
         for way in ("forward", "back", "believed")
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,10 +11,10 @@ import torch
 
 from pgmgraph.checks import Checked, ports_wired
 from pgmgraph.errors import DataError, NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
-from pgmgraph.executors import Call, Executor, OwnTerms, Past, ProgressWatcher, SerialExecutor, Statistics
+from pgmgraph.executors import Call, Executor, OwnTerms, Past, ProgressWatcher, SerialExecutor, Statistics, Submitted
 from pgmgraph.graph import ModelGraph
 from pgmgraph.groups import Groups
-from pgmgraph.mail import Mail
+from pgmgraph.mail import Letters, Mail
 from pgmgraph.matrices import SparseMatrix
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Guarantee, has, learns
@@ -23,6 +24,22 @@ from pgmgraph.randomness import seed_of
 from pgmgraph.snapshots import Snapshot
 
 Data = Mapping[str, Values | SparseMatrix | Observation]
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A stage that has been asked for.
+
+    Attributes:
+        names: the modules that are updated in it.
+        changed: the variables whose belief it changes.
+    """
+
+    names: tuple[str, ...]
+    changed: set[str]
+    _submitted: Sequence[Submitted]
+    _letters: Letters
+    _calls: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -104,28 +121,53 @@ class Engine:
         """The modules, children first where the wires allow it."""
         return tuple(self.graph.modules) if self.graph.cycle() else self.graph.bottom_up()
 
-    def update(self, names: Sequence[str]) -> tuple[list[ModuleReport], set[str]]:
-        """Update the modules of a stage from the same mail, then put what they send into it.
+    @property
+    def ahead(self) -> bool:
+        """Whether stages may be asked for before those that came earlier are done.
 
-        Returns:
-            A report for each, and the names of the variables whose belief changed.
+        What goes over a pooled wire is summed here, and so must have come.
         """
+        return self._executor.ahead and not self.mail.groups
+
+    def update(self, names: Sequence[str]) -> Running:
+        """Ask for the modules of a stage to be updated from the same mail, and put what they send into it."""
+        letters, before = self.mail.saved(), self.graph.calls.copy()
         calls = [
             self._call("update", name, self.mail.letters(name), self.graph.calls[name], learn=name not in self._frozen)
             for name in names
         ]
-        results = self._executor.update(calls)
+        submitted = self._executor.update(calls)
         changed: set[str] = set()
-        for name, result in zip(names, results, strict=True):
-            changed |= self.mail.deliver(name, result.outbox)
+        for name, one in zip(names, submitted, strict=True):
+            changed |= self.mail.deliver(name, one.outbox)
             self.graph.calls[name] += 1
-            if result.total is not None:
-                self.totals[name] = result.total
-        reports = [
-            ModuleReport(name, result.seconds, result.guarantee, result.terms)
-            for name, result in zip(names, results, strict=True)
+        return Running(tuple(names), changed, submitted, letters, before)
+
+    def wait(self, running: Running) -> list[ModuleReport]:
+        """Wait until a stage is done; a report of each of its modules.
+
+        Raises:
+            WorkerLostError: where a module ran is gone; `rewind` makes it good.
+        """
+        updates = [one.done() for one in running._submitted]
+        for name, one in zip(running.names, updates, strict=True):
+            if one.total is not None:
+                self.totals[name] = one.total
+        return [
+            ModuleReport(name, one.seconds, one.guarantee, one.terms)
+            for name, one in zip(running.names, updates, strict=True)
         ]
-        return reports, changed
+
+    def rewind(self, running: Running | None) -> None:
+        """Go back to before a stage, the first of those that are not done; None where all are."""
+        self._executor.rewind()
+        if running:
+            self.mail.restore(running._letters)
+            self.graph.calls = running._calls.copy()
+
+    def finish(self) -> None:
+        """Bring home what modules have learnt, from wherever they ran."""
+        self._executor.finish()
 
     def take(self, rows: slice) -> None:
         """Lay these rows of every observation, and nothing else, on the wires."""
@@ -165,10 +207,11 @@ class Engine:
         self.graph.calls, self.graph.rounds_done = snapshot.calls.copy(), snapshot.rounds_done
         self.beginning, self.graph.memory = snapshot.beginning, snapshot.memory
 
-    def evaluate(self, names: Sequence[str], draw: int = 0) -> dict[str, OwnTerms | None]:
-        """Own terms of F under the beliefs in the mail; a draw has its own subset and noise."""
+    def evaluate(self, names: Sequence[str], draw: int = 0) -> Callable[[], dict[str, OwnTerms | None]]:
+        """Own terms of F under the beliefs in the mail, to be waited for; a draw has its own subset and noise."""
         calls = [self._call("elbo", name, self.mail.believed(name), draw) for name in names]
-        return dict(zip(names, self._executor.evaluate(calls), strict=True))
+        asked = self._executor.evaluate(calls)
+        return lambda: {name: terms() for name, terms in zip(names, asked, strict=True)}
 
     def predict(self, name: str, port: str, number: int = 0, given: Mapping[str, Message] | None = None) -> Message:
         """A module's message to the observation at one of its In ports, given beliefs at its Out ports.
@@ -205,7 +248,9 @@ class Engine:
         which = f"{method} of beginning {self.beginning}" if self.beginning and starts else method
         seed = seed_of(self.seed, name, which, number)
         past = self.past.get(name) if method == "update" else None
-        return Call(name, mail, seed, self.graph.rounds_done, learn, self.lengths.get(name), past)
+        sends = self.mail.sends(name) if method in ("update", "send") else {}
+        items, lengths = self.items.get(name, 0), self.lengths.get(name)
+        return Call(name, mail, seed, self.graph.rounds_done, learn, lengths, past, sends, items)
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:
         """A context for each module that is not set up yet; the others must still fit their data."""

@@ -21,6 +21,8 @@
     ├── ConfigError              a configuration that makes no graph
     ├── RunError                 a run directory that cannot be used as asked
     │   └── CheckpointError      a checkpoint that is truncated, altered or not one's own
+    ├── WorkerError              a module cannot run where it was to run
+    │   └── WorkerLostError      the process that it ran in is gone
     └── PluginError              an entry point of the group pgmgraph.modules
         ├── UnknownPluginError
         ├── BrokenPluginError
@@ -35,7 +37,7 @@ Each keeps its culprits as attributes, so that a program can act on them.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 __all__ = [
@@ -66,11 +68,17 @@ __all__ = [
     "UnknownNameError",
     "UnknownPluginError",
     "WiringError",
+    "WorkerError",
+    "WorkerLostError",
 ]
 
 
 class PgmgraphError(Exception):
     """Base of every error that pgmgraph raises."""
+
+    def __reduce__(self) -> tuple[Callable[..., PgmgraphError], tuple[object, ...]]:
+        """As it was raised, whatever its constructor takes: errors travel from one process to another."""
+        return _again, (type(self), self.args, vars(self))
 
 
 class DefinitionError(PgmgraphError):
@@ -186,6 +194,18 @@ class DivergedError(LearningError):
         self.minibatch = minibatch
 
 
+class WorkerError(PgmgraphError):
+    """A module cannot be run where it was to run: no room, no answer, or lost too often."""
+
+    def __init__(self, message: str, module: str | None = None) -> None:
+        super().__init__(message)
+        self.module = module
+
+
+class WorkerLostError(WorkerError):
+    """The process that `module` ran in is gone, and with it the calls that were under way."""
+
+
 class BoundDecreasedError(LearningError):
     """An exact update lowered F by `fall`; raised instead of the warning under `strict=True`.
 
@@ -269,3 +289,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """The question "Did you mean 'x'?" for the known name nearest to `name`, or nothing where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _again(kind: type[PgmgraphError], args: tuple[object, ...], attributes: Mapping[str, object]) -> PgmgraphError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error

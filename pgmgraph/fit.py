@@ -147,7 +147,10 @@ def fit(
         beginnings = Beginnings(learning, restarts, min(rounds, restart_rounds)) if restarts > 1 else None
         if recording:
             recording.begin(learning, arguments, notes or {})
-        result = _run(learning, rounds, convergence, beginnings, recording)
+        try:
+            result = _run(learning, rounds, convergence, beginnings, recording)
+        finally:
+            learning.engine.finish()
         if recording and report:
             labels = next((one.labels for one in callbacks if isinstance(one, Scores)), None)
             _report(recording.path, graph, result.beliefs, labels)
@@ -242,5 +245,11 @@ def _run(
             warnings.warn(f"The schedule never updated {name}.", stacklevel=3)
     seconds = time.perf_counter() - begin
     return FitResult(
-        learning.engine.mail.beliefs, learning.history, learning.trace, reason, learning.rounds, seconds, objectives
+        Beliefs(dict(learning.engine.mail.beliefs)),
+        learning.history,
+        learning.trace,
+        reason,
+        learning.rounds,
+        seconds,
+        objectives,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from pgmgraph.engine import Data, Engine, fitted
+from pgmgraph.engine import Data, Engine, ModuleReport, fitted
 from pgmgraph.errors import DataError, ScheduleError
 from pgmgraph.events import Callback, Event, ModuleUpdated, Progress, RoundEnded, RoundStarted
 from pgmgraph.executors import Executor
@@ -19,6 +19,7 @@ from pgmgraph.messages import Message
 from pgmgraph.schedules import Schedule, View, as_stage, schedule_function
 from pgmgraph.scores import Scores
 from pgmgraph.snapshots import Snapshot
+from pgmgraph.stages import run
 
 
 @runtime_checkable
@@ -80,7 +81,8 @@ class Learning:
         self._engine_on = partial(
             Engine, graph, seed=seed, device=device, executor=executor, watcher=self._progress, frozen=frozen
         )
-        self._watched = callable(schedule) or schedule == "residual"
+        # Whoever looks at what has come so far is not asked for the next stage before this one is done.
+        self._foreseeable = not callable(schedule) and schedule != "residual"
         self._strict, self._objective = strict, objective
         self.turn_to(data)
         for remark in self.engine.checked.remarks:
@@ -93,7 +95,7 @@ class Learning:
     def turn_to(self, data: Data | None) -> None:
         """Go on with these data: what was learnt and the history stay, the messages are those about the new data."""
         self.engine = self._engine_on(data)
-        if self._watched:
+        if not self._foreseeable:
             self.engine.mail.watch()
         for name, observation in self.engine.observations.items():
             if observation.point.missing_rows().all():
@@ -143,8 +145,8 @@ class Learning:
                 sent.append(name)
         return sent
 
-    def round(self, run: Callable[[tuple[str, ...]], None] | None = None) -> None:
-        """Run the stages of one round, by `run` in the place of `stage`, and put down what came of it."""
+    def round(self, of_stage: Callable[[tuple[str, ...]], None] | None = None) -> None:
+        """Run the stages of one round, by `of_stage` in the place of `stage`, and put down what came of it."""
         begin = time.perf_counter()
         round = self.graph.rounds_done
         stages = self._stages_of(replace(self.view, F=tuple(self.history.get("F", []))), round)
@@ -152,9 +154,14 @@ class Learning:
         empty = True
         if isinstance(stages, str) or not isinstance(stages, Iterable):
             raise ScheduleError(f"Expected stages from the schedule, as in ['vae', 'gmm']; got {stages!r}.")
-        for stage in stages:
-            (run or self.stage)(as_stage(stage, self.view))
-            empty = False
+        if of_stage is None and self.engine.ahead and self._foreseeable:
+            foreseen = [as_stage(stage, self.view) for stage in stages]
+            self._run(foreseen)
+            empty = not foreseen
+        else:
+            for stage in stages:
+                (of_stage or self.stage)(as_stage(stage, self.view))
+                empty = False
         if empty:
             raise ScheduleError(f"The schedule names no module in round {round}. Yield at least one stage.")
         seconds = time.perf_counter() - begin
@@ -174,13 +181,18 @@ class Learning:
 
     def stage(self, names: tuple[str, ...]) -> None:
         """Update the modules of one stage, and enter what came of it into the ledger."""
-        self.before_stage()
-        reports, changed = self.engine.update(names)
+        self._run([names])
+
+    def _run(self, stages: Sequence[tuple[str, ...]]) -> None:
+        # `before_stage` is looked up each time, since it may be set while learning goes on.
+        run(stages, self.engine, self.ledger, lambda: self.before_stage(), self._enter)
+
+    def _enter(self, reports: Sequence[ModuleReport], entry: Entry | None) -> None:
         for report in reports:
             self._guarantees[report.module] = report.guarantee
             self.emit(ModuleUpdated(self.graph.rounds_done, report.module, report.seconds))
-        if self.ledger:
-            self.trace.append(self.ledger.enter(reports, changed))
+        if entry:
+            self.trace.append(entry)
 
     def _record(self, row: Mapping[str, float | None]) -> None:
         rounds = self.rounds

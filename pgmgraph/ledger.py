@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pgmgraph.engine import Engine, ModuleReport
 from pgmgraph.errors import BoundDecreased, BoundDecreasedError
@@ -44,6 +44,23 @@ class LedgerState:
     updated: frozenset[str]
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What was asked about a stage.
+
+    Attributes:
+        affected: the modules whose terms it changes.
+        policed: whether F was known before it.
+        terms: waits for those that modules compute when they are asked.
+        updated_before: the modules that had sent something before it.
+    """
+
+    affected: tuple[str, ...]
+    policed: bool
+    terms: Callable[[], Mapping[str, OwnTerms | None]]
+    updated_before: frozenset[str]
+
+
 class Ledger:
     """Keeps the terms of F, recomputes those that a stage changed, and polices exact modules.
 
@@ -59,7 +76,7 @@ class Ledger:
         self._terms: dict[str, OwnTerms | None] = {}
         self._updated: set[str] = set(sent)
         if self._complete:
-            self._refresh(list(engine.graph.modules), {})
+            self._terms.update(engine.evaluate(list(engine.graph.modules))())
 
     @property
     def F(self) -> float | None:  # noqa: N802  # the field's own symbol for the objective
@@ -80,7 +97,8 @@ class Ledger:
         drawing = {name for name, module in self._engine.graph.modules.items() if has(module, "elbo")}
         sampled = [name for name, terms in self._terms.items() if terms and not terms.exact and name in drawing]
         fixed = sum(terms.total for name, terms in self._terms.items() if terms and name not in sampled)
-        drawn = [self._engine.evaluate(sampled, draw) for draw in range(draws)]
+        asked = [self._engine.evaluate(sampled, draw) for draw in range(draws)]
+        drawn = [terms() for terms in asked]
         return fixed + sum(terms.total for one in drawn for terms in one.values() if terms) / draws
 
     def saved(self) -> LedgerState:
@@ -91,18 +109,34 @@ class Ledger:
         """Go back to what was known."""
         self._terms, self._updated = dict(state.terms), set(state.updated)
 
-    def enter(self, reports: Sequence[ModuleReport], changed: set[str]) -> Entry:
-        """Recompute what a stage changed: the modules that learnt, and those that see a new belief."""
-        names = tuple(report.module for report in reports)
-        before_was_known = self._complete
+    def ask(self, names: Sequence[str], changed: set[str]) -> Asked:
+        """Ask for what a stage changes: the terms of modules that learn, and of those that see a new belief."""
+        before, before_was_known = frozenset(self._updated), self._complete
         self._updated.update(names)
-        if self._complete:
-            own = {report.module: report.terms for report in reports if report.terms is not None}
-            affected = self._affected(names, changed) if before_was_known else list(self._engine.graph.modules)
-            before = {name: self._terms.get(name) for name in affected}
-            self._refresh(affected, own)
-            if before_was_known:
-                self._police(reports, before)
+        if not self._complete:
+            return Asked((), False, dict, before)
+        affected = self._affected(names, changed) if before_was_known else list(self._engine.graph.modules)
+        # A module that reports its terms as it sends has no `elbo` to ask, and they are not known until it sends again
+        # where others have changed a belief that it sees.
+        return Asked(tuple(affected), before_was_known, self._engine.evaluate(affected), before)
+
+    def ask_again(self, asked: Asked) -> Asked:
+        """Ask once more for what was lost on its way."""
+        return replace(asked, terms=self._engine.evaluate(asked.affected))
+
+    def forget(self, asked: Asked) -> None:
+        """Go back to before a stage that was asked about, and of which nothing was entered."""
+        self._updated = set(asked.updated_before)
+
+    def enter(self, reports: Sequence[ModuleReport], asked: Asked, terms: Mapping[str, OwnTerms | None]) -> Entry:
+        """Enter what came of a stage, now that it is done and has answered with these terms."""
+        names = tuple(report.module for report in reports)
+        before = {name: self._terms.get(name) for name in asked.affected}
+        self._terms.update(terms)
+        if asked.affected:
+            self._terms.update({report.module: report.terms for report in reports if report.terms is not None})
+        if asked.policed:
+            self._police(reports, before)
         error = sum(terms.standard_error**2 for terms in self._terms.values() if terms) ** 0.5
         values = {name: terms.values for name, terms in self._terms.items() if terms}
         seconds = {report.module: report.seconds for report in reports}
@@ -116,12 +150,6 @@ class Ledger:
         graph = self._engine.graph
         sees_new = {end for wire in graph.wires if wire.variable in changed for end in (wire.child, wire.parent)}
         return [name for name in graph.modules if name in names or name in sees_new]
-
-    def _refresh(self, names: Sequence[str], own: Mapping[str, OwnTerms]) -> None:
-        # Where a module reports its terms as it sends, and others change a belief that it sees, its terms
-        # are not known until it sends again: it has no `elbo` to ask.
-        self._terms.update(self._engine.evaluate([name for name in names if name not in own]))
-        self._terms.update(own)
 
     def _police(self, reports: Sequence[ModuleReport], before: Mapping[str, OwnTerms | None]) -> None:
         after = [self._terms[name] for name in before]

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pgmgraph.errors import MessageTypeError, ScheduleError
+from pgmgraph.errors import ScheduleError
 from pgmgraph.graph import ModelGraph
 from pgmgraph.groups import Groups
-from pgmgraph.messages import Message, MessageType, convert, convertible, difference
-from pgmgraph.module import Module, Outbox
+from pgmgraph.messages import Message, MessageType, convert, difference
+from pgmgraph.module import Outbox, expected
 from pgmgraph.observation import Observation
 from pgmgraph.plates import Delivery, Parcel
-from pgmgraph.ports import In, Ins, Out
+from pgmgraph.ports import In, Ins
 from pgmgraph.variables import Beliefs
 from pgmgraph.wires import Wire
 
@@ -94,7 +94,8 @@ class Mail:
 
     def sent(self, variable: str) -> Message | None:
         """The last message that a child sent of its variable."""
-        return self._forward.get(variable)
+        message = self._forward.get(variable)
+        return message and message.fetched()
 
     def ready(self, name: str) -> bool:
         """Whether a message lies at every wired In port of a module that needs one, and at one at least."""
@@ -139,12 +140,26 @@ class Mail:
             belief = self._believed.get(wire.target if shared else wire.variable)
             if belief is None:
                 continue  # an optional port that nothing has come to
-            below[wire] = Parcel(belief, type(belief)) if wire.held_by_parent else self._parcel(wire, belief)
+            below[wire] = Parcel(belief, None) if wire.held_by_parent else self._parcel(wire, belief)
         mail = self._sorted(name, below)
         for port, _ in self._modules[name].outs():
             known = self._believed.get(f"{name}.{port}")
-            mail[port] = None if known is None else Parcel(known, type(known))
+            mail[port] = None if known is None else Parcel(known, None)
         return mail
+
+    def sends(self, name: str) -> dict[str, MessageType]:
+        """What a module has to send now, by port (`x.sound` in a family), and the type that each is expected to be."""
+        module = self._modules[name]
+        above = {
+            port: declaration.sends if self._held_above(name, port) else declaration.belief
+            for port, declaration in module.outs()
+        }
+        below = {}
+        for wire in self._answered(name):
+            expected = module.sends_back(wire.into)
+            assert expected is not None
+            below[wire.target.removeprefix(f"{name}.")] = expected
+        return above | below
 
     def deliver(self, name: str, outbox: Outbox) -> set[str]:
         """Put what a module sends on its wires.
@@ -156,45 +171,42 @@ class Mail:
             MessageTypeError: a message is lacking, or is not of the type that the port declares.
         """
         module = self._modules[name]
-        unknown = outbox.messages.keys() - module.ports.keys()
-        if unknown:
-            raise MessageTypeError(
-                f"{name} sent a message for {min(unknown)!r}, which is none of its ports {', '.join(module.ports)}.",
-                name,
-            )
+        sent = expected(outbox, name, module, self.sends(name))
         changed = set()
         self._residuals[name] = 0.0
-        for port, declaration in module.outs():
-            changed |= self._deliver_forward(name, port, declaration, outbox)
-        for wire in self._below[name]:
-            if wire.variable in self._forward and (wire.sends_back or wire.held_by_parent):
-                changed |= self._deliver_back(module, wire, outbox)
+        for port, _ in module.outs():
+            changed |= self._deliver_forward(name, port, sent[port], outbox)
+        for wire in self._answered(name):
+            changed |= self._deliver_back(wire, sent[wire.target.removeprefix(f"{name}.")], outbox)
         return changed
 
-    def _deliver_forward(self, name: str, port: str, declaration: Out, outbox: Outbox) -> set[str]:
+    def _held_above(self, name: str, port: str) -> bool:
+        return any(wire.held_by_parent for wire in self._above[name] if wire.out == port)
+
+    def _answered(self, name: str) -> list[Wire]:
+        """The wires below that something came by, and by which something goes back."""
+        return [
+            wire
+            for wire in self._below[name]
+            if wire.variable in self._forward and (wire.sends_back or wire.held_by_parent)
+        ]
+
+    def _deliver_forward(self, name: str, port: str, message: Message, outbox: Outbox) -> set[str]:
         variable = f"{name}.{port}"
-        held_above = any(wire.held_by_parent for wire in self._above[name] if wire.out == port)
-        expected = declaration.sends if held_above else declaration.belief
-        message = _expect(outbox.messages.get(port), expected, variable)
         for wire in self._above[name]:
             if wire.out == port:
                 self._note(wire.parent, self._forward.get(variable), message)
         self._forward[variable] = message
-        if held_above:
+        if self._held_above(name, port):
             return set()
         self._believed[variable] = outbox.beliefs.get(port, message)
         return {variable}
 
-    def _deliver_back(self, module: Module, wire: Wire, outbox: Outbox) -> set[str]:
-        sent = outbox.messages.get(wire.into)
-        message = sent.get(wire.key) if isinstance(sent, Mapping) and wire.key is not None else sent
-        expected = module.sends_back(wire.into)
-        assert expected is not None
-        message = _expect(message, expected, wire.target)
+    def _deliver_back(self, wire: Wire, message: Message, outbox: Outbox) -> set[str]:
         belief = outbox.beliefs.get(wire.target.removeprefix(f"{wire.parent}."), message)
         if wire.pool is not None:
             self._believed[wire.target] = belief  # the parent's own, a row for each group
-            message, belief = (self.groups[wire.target].spread(one) for one in (message, belief))
+            message, belief = (self.groups[wire.target].spread(one.fetched()) for one in (message, belief))
         if wire.sends_back:
             self._note(wire.child, self._back.get(wire.target), message)
         self._back[wire.target] = message
@@ -209,7 +221,8 @@ class Mail:
             return Parcel(message, wire.forward, wire.via)
         known = self._pooled.get(wire.target)
         if known is None or known[0] is not message:
-            values = message if wire.via is None else convert(message, wire.forward, wire.via)
+            here = message.fetched()
+            values = here if wire.via is None else convert(here, wire.forward, wire.via)
             known = message, self.groups[wire.target].pooled(values, wire.average)
             self._pooled[wire.target] = known
         return Parcel(known[1], wire.forward)
@@ -219,7 +232,7 @@ class Mail:
 
     def _note(self, receiver: str, before: Message | None, after: Message) -> None:
         if self._watched:
-            self._residuals[receiver] += difference(before, after)
+            self._residuals[receiver] += difference(before and before.fetched(), after.fetched())
 
     def _needed(self, wire: Wire) -> bool:
         port = self._modules[wire.parent].ports[wire.into]
@@ -234,10 +247,3 @@ class Mail:
             else:
                 mail[port] = next(iter(here.values()), None)
         return mail
-
-
-def _expect(message: Message | Mapping[str, Message] | None, expected: MessageType, port: str) -> Message:
-    if not isinstance(message, Message) or convertible(type(message), (expected,)) is None:
-        what = "nothing" if message is None else type(message).__name__
-        raise MessageTypeError(f"Expected {expected.__name__} from {port}, as the port declares; got {what}.", port)
-    return message

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import torch
 from torch import Tensor
 
-from pgmgraph.errors import CapabilityError, DefinitionError, suggestion
-from pgmgraph.messages import Message
+from pgmgraph.errors import CapabilityError, DefinitionError, MessageTypeError, suggestion
+from pgmgraph.messages import Message, MessageType, RemoteMessage, convertible
 from pgmgraph.ports import Node
 
 Guarantee = Literal["exact", "stochastic", "none"]
@@ -61,9 +61,38 @@ class Outbox:
         self.beliefs = dict(beliefs or {})
 
 
+def expected(outbox: Outbox, name: str, module: Node, sends: Mapping[str, MessageType]) -> dict[str, Message]:
+    """What a module called `name` has sent for each of the ports that something must leave by (`x.sound` in a family).
+
+    Raises:
+        MessageTypeError: a message is lacking, is not of the type that the port declares, or is for no port at all.
+    """
+    unknown = outbox.messages.keys() - module.ports.keys()
+    if unknown:
+        raise MessageTypeError(
+            f"{name} sent a message for {min(unknown)!r}, which is none of its ports {', '.join(module.ports)}.", name
+        )
+    return {port: _expect(_message_for(outbox, port), kind, f"{name}.{port}") for port, kind in sends.items()}
+
+
+def _message_for(outbox: Outbox, port: str) -> Message | Mapping[str, Message] | None:
+    family, _, key = port.partition(".")
+    sent = outbox.messages.get(family)
+    return sent.get(key) if key and isinstance(sent, Mapping) else sent
+
+
+def _expect(message: Message | Mapping[str, Message] | None, kind: MessageType, port: str) -> Message:
+    if isinstance(message, RemoteMessage):
+        return message  # looked at where it was sent
+    if not isinstance(message, Message) or convertible(type(message), (kind,)) is None:
+        what = "nothing" if message is None else type(message).__name__
+        raise MessageTypeError(f"Expected {kind.__name__} from {port}, as the port declares; got {what}.", port)
+    return message
+
+
 @dataclass
 class Context:
-    """What a module is told about its place in the graph; the last five attributes change as it runs.
+    """What a module is told about its place in the graph; the last six attributes change as it runs.
 
     Attributes:
         name: the module's name in the graph.
@@ -74,6 +103,8 @@ class Context:
         device: where its tensors live.
         dtype: what its messages are cast to.
         seed: the seed that its set-up runs on.
+        shards: over how many processes the plate is split. A module that learns by gradients averages them over all
+            of these, and takes its share of each minibatch.
         updates: how many updates it has been through.
         round: the number of the current round, from 0, counted over all calls of `fit`.
         progress: call it with (done, total, values) now and then; whoever watches will see it.
@@ -86,6 +117,7 @@ class Context:
     device: torch.device
     dtype: torch.dtype
     seed: int
+    shards: int = 1
     updates: int = 0
     plate_size: int = 0
     round: int = 0

@@ -16,17 +16,18 @@ from pgmgraph.messages import GaussianPotential, Index, Message, MessageType, co
 
 @dataclass(frozen=True, eq=False)
 class Parcel:
-    """A message as it lies in the mail, and the type that its receiver takes it as."""
+    """A message as it lies in the mail, and the type that its receiver takes it as; None for the type that it has."""
 
     message: Message
-    wanted: MessageType
+    wanted: MessageType | None
     via: str | None = None
 
     def open(self, index: Index, device: torch.device, dtype: torch.dtype) -> Message:
         """The items at `index`, on `device`, as `dtype`, converted to what is wanted."""
         if isinstance(index, Tensor):
             index = index.to(self.message.device)
-        return convert(self.message[index].to(device, dtype), self.wanted, self.via)
+        here = self.message[index].to(device, dtype)
+        return here if self.wanted is None else convert(here, self.wanted, self.via)
 
 
 Delivery: TypeAlias = Parcel | tuple[Parcel, ...] | Mapping[str, Parcel] | None

@@ -29,12 +29,12 @@ def engine(graph: ModelGraph, seed: int = 0) -> Engine:
 def test_an_update_reports_and_delivers() -> None:
     graph = chain()
     one = engine(graph)
-    [report], changed = one.update(["noisy"])
-    assert (report.module, report.guarantee, changed) == ("noisy", "exact", {"noisy.z"})
-    [_], changed = one.update(["centre"])
-    assert changed == set()
+    stage = one.update(["noisy"])
+    [report] = one.wait(stage)
+    assert (report.module, report.guarantee, stage.changed) == ("noisy", "exact", {"noisy.z"})
+    assert one.update(["centre"]).changed == set()
     assert graph.calls == {"noisy": 1, "centre": 1}
-    terms = one.evaluate(["noisy", "centre"])
+    terms = one.evaluate(["noisy", "centre"])()
     assert terms["noisy"] is not None
     assert set(terms["noisy"].values) == {"log p(y|z)", "H[z]"}
 

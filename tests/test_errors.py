@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +56,21 @@ def test_culprits_are_attributes() -> None:
 )
 def test_suggestions(name: str, known: list[str], said: str) -> None:
     assert errors.suggestion(name, known) == said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DivergedError("no", "vae", 3, minibatch=2),
+        errors.DataError("no", "pixels", (3, 4)),
+        errors.UnknownNameError("no", "vea"),
+        errors.CycleError("no", ("a", "b")),
+        errors.DataFileError("no", Path("here")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_travel_whole(error: errors.PgmgraphError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)

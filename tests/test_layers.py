@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("snapshots",),
     ("engine",),
     ("ledger", "moments"),
-    ("filling",),
+    ("filling", "stages"),
     ("infer", "learning"),
     ("generate", "restarts"),
     ("checkpoints", "interrupts", "journal"),

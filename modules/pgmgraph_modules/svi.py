@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import pyro
@@ -16,6 +16,7 @@ from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints, kl_divergence
 from torch.distributions.kl import register_kl
+from torch.nn.parallel import DistributedDataParallel
 
 from pgmgraph import (
     Batch,
@@ -229,9 +230,13 @@ class SVIModule(Module):
         epochs = self.epochs if self.context.updates else self.first_epochs
         for network in self.networks.values():
             network.train()
-        for epoch in range(epochs):
-            loss = self._epoch(batches, epoch, self._optimiser)
-            self.context.progress(epoch + 1, epochs, {"loss": loss})
+        loss = _Loss(self, batches.size)
+        # Where the plate is split, gradients are averaged as they come, over minibatches that make up one together.
+        learner = DistributedDataParallel(loss) if self.context.shards > 1 else None
+        with learner.join() if learner else nullcontext():
+            for epoch in range(epochs):
+                mean = self._epoch(batches, epoch, learner or loss, self._optimiser)
+                self.context.progress(epoch + 1, epochs, {"loss": mean})
 
     def send(self, *_: Any, **mail: Any) -> Outbox:  # Any: a subclass names its ports, as in `model`
         """What the guide says of the sites that are named for ports."""
@@ -297,13 +302,15 @@ class SVIModule(Module):
     def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr, fused=True)
 
-    def _epoch(self, batches: Batches, epoch: int, optimiser: torch.optim.Optimizer) -> float:
+    def _epoch(
+        self, batches: Batches, epoch: int, loss_of: Callable[..., Tensor], optimiser: torch.optim.Optimizer
+    ) -> float:
         """One pass over the plate; returns the loss of an item, averaged over the minibatches."""
         total = 0.0
-        for number, batch in enumerate(batches.shuffled(self.batch_size)):
+        for number, batch in enumerate(batches.shuffled(max(1, self.batch_size // self.context.shards))):
             # Pyro's checks of model and guide cost as much as a small network: the first minibatch has them.
             with self._pyro(validate=epoch == 0 and number == 0):
-                loss = self._estimator.differentiable_loss(self.model, self.guide, **batch) / batches.size
+                loss = loss_of(**batch)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise DivergedError(
@@ -358,6 +365,20 @@ class SVIModule(Module):
             f"No message is made from the guide's {type(fn).__name__} at {self.context.name}.{port.name}. "
             f"Write {type(self).__name__}.send."
         )
+
+
+class _Loss(nn.Module):
+    """The loss of an item, as a module whose parameters are those of the networks."""
+
+    def __init__(self, module: SVIModule, items: int) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(module.networks.values())
+        self._of, self._items = module, items
+
+    def forward(self, **batch: Any) -> Tensor:  # Any: what lies at the ports, as in `SVIModule.model`
+        module = self._of
+        loss: Tensor = module._estimator.differentiable_loss(module.model, module.guide, **batch)
+        return loss / self._items
 
 
 def _length(batch: Batch) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pgmgraph import Callback, Scorer, Scores, fit
+from pgmgraph import Callback, Executor, Scorer, Scores, fit
 from pgmgraph.cli.answers import Answer
 from pgmgraph.cli.watching import watcher
 from pgmgraph.errors import Interrupted, UnknownNameError, suggestion
@@ -48,8 +48,8 @@ class Job:
     trackers: Sequence[Tracker] = ()
     beside: str = ""
 
-    def run(self, answer: Answer, resume: bool | str = False) -> FitResult:
-        """Learn, and show it."""
+    def run(self, answer: Answer, resume: bool | str = False, executor: Executor | None = None) -> FitResult:
+        """Learn, and show it; modules run where the executor says."""
         prefixes = {name: f"{name} " if len(self.labels) > 1 else "" for name in self.labels}
         scorers = [Scores(_variable(self.graph, name), labels, prefixes[name]) for name, labels in self.labels.items()]
         shown = tuple(f"{prefix}accuracy" for prefix in prefixes.values())
@@ -65,6 +65,7 @@ class Job:
                 resume=resume,
                 report=False,
                 notes=self.notes,
+                executor=executor,
             )
         except Interrupted:
             raise

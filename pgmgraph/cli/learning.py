@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from pgmgraph import Run
+from pgmgraph import Executor, Run
 from pgmgraph.cli.answers import Answer, complain
 from pgmgraph.cli.arguments import Data, GraphName, Labels, RunFolder, Settings
 from pgmgraph.cli.blueprints import Blueprint, without_messages
+from pgmgraph.cli.elsewhere import Address, ExecutorName, Resources, Shards, executor_of
 from pgmgraph.cli.job import Job
 from pgmgraph.cli.opened import again, folder_of, given_data, given_labels, plan_of, sources_of
 from pgmgraph.cli.plans import Plan, written_schedule
@@ -84,6 +85,10 @@ def fit(
     report: Report = True,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowStore = None,
+    executor: ExecutorName = "serial",
+    address: Address = None,
+    shards: Shards = None,
+    resources: Resources = None,
 ) -> None:
     """Learn, and keep all that comes of it in a run directory.
 
@@ -109,7 +114,8 @@ def fit(
     plan = Plan.of(blueprint.learning, options)
     job, beside = _begun(blueprint, plan, given_data(data), given_labels(labels), run_dir, control)
     job.trackers = trackers(job.graph, job.path, job.labels, tensorboard, mlflow)
-    _learn(answer, job, beside, report)
+    with executor_of(executor, address, shards, resources) as elsewhere:
+        _learn(answer, job, beside, report, executor=elsewhere)
 
 
 def resume(
@@ -123,6 +129,10 @@ def resume(
     report: Report = True,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowStore = None,
+    executor: ExecutorName = "serial",
+    address: Address = None,
+    shards: Shards = None,
+    resources: Resources = None,
 ) -> None:
     """Go on with a run that was broken off, or that is to have more rounds.
 
@@ -139,7 +149,8 @@ def resume(
     job.trackers = trackers(made, job.path, job.labels, tensorboard, mlflow)
     control = opened.notes.get("control") is True
     beside = without_messages(made, besides or {}, plan.seed, folder_of(opened)) if control else None
-    _learn(answer, job, beside, report, start or True)
+    with executor_of(executor, address, shards, resources) as elsewhere:
+        _learn(answer, job, beside, report, start or True, elsewhere)
 
 
 def _begun(
@@ -168,16 +179,23 @@ def _begun(
     return job, beside
 
 
-def _learn(answer: Answer, job: Job, control: ModelGraph | None, report: bool, resume: bool | str = False) -> None:
+def _learn(
+    answer: Answer,
+    job: Job,
+    control: ModelGraph | None,
+    report: bool,
+    resume: bool | str = False,
+    executor: Executor | None = None,
+) -> None:
     """Learn, then the control, then the report."""
-    result = job.run(answer, resume)
+    result = job.run(answer, resume, executor)
     if control is not None:
         path = job.path / CONTROL
         # Made again by its own configuration, in which nothing goes back.
         notes = {name: value for name, value in job.notes.items() if name not in ("graph", "set", "control")}
         other = Job(control, None, path, job.arguments, job.labels, notes, beside=job.path.name)
         try:
-            other.run(answer, (path / CONFIG).is_file())
+            other.run(answer, (path / CONFIG).is_file(), executor)
         except Interrupted as error:
             # The run that it goes beside takes it up again.
             raise Interrupted(str(error), job.path, error.rounds) from error

@@ -1,6 +1,6 @@
 """Executors: where modules run."""
 
-from pgmgraph.executors.base import Call, Executor, ModuleState, OwnTerms, ProgressWatcher, Updated
+from pgmgraph.executors.base import Call, Executor, ModuleState, OwnTerms, ProgressWatcher, Submitted, Updated
 from pgmgraph.executors.past import Past, Statistics
 from pgmgraph.executors.serial import SerialExecutor
 
@@ -13,5 +13,6 @@ __all__ = [
     "ProgressWatcher",
     "SerialExecutor",
     "Statistics",
+    "Submitted",
     "Updated",
 ]

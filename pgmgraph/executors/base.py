@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
 
 from pgmgraph.executors.past import Past, Statistics
-from pgmgraph.messages import Message
+from pgmgraph.messages import Message, MessageType
 from pgmgraph.module import Context, Draws, Guarantee, Module, Outbox
 from pgmgraph.plates import Delivery
 
@@ -29,6 +29,9 @@ class Call:
         learn: whether an update learns, or only sends because the module is frozen.
         lengths: how many rows each sequence of the plate has; None where it has none.
         past: what an update learns from besides new items; None where nothing is a stream.
+        sends: what the module has to send, by port, and the type that each message is expected to be.
+        items: how many rows the module's plate has.
+        shard: the number of the part of the plate that the mail is of; 0 is the first, or all of it.
     """
 
     module: str
@@ -38,6 +41,9 @@ class Call:
     learn: bool = True
     lengths: Tensor | None = None
     past: Past | None = None
+    sends: Mapping[str, MessageType] = field(default_factory=dict)
+    items: int = 0
+    shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,19 @@ class Updated:
 
 
 @dataclass(frozen=True, eq=False)
+class Submitted:
+    """An update that has been asked for.
+
+    Attributes:
+        outbox: what the module sends; the messages may be remote ones that are not there yet.
+        done: waits until the update is done, and says how it went; it raises what the update raised.
+    """
+
+    outbox: Outbox
+    done: Callable[[], Updated]
+
+
+@dataclass(frozen=True, eq=False)
 class ModuleState:
     """What a module has learnt; `values` is None where it has nothing to learn."""
 
@@ -92,13 +111,32 @@ class ModuleState:
 
 
 class Executor(Protocol):
-    """Where modules run. Calls of one list are independent, and may run at the same time."""
+    """Where modules run. Calls of one list are independent, and may run at the same time.
+
+    Attributes:
+        ahead: whether updates may be asked for before those that came earlier are done. The calls of one module are
+            run in the order in which they were asked for, and each waits for the messages that it was given.
+    """
+
+    @property
+    def ahead(self) -> bool:
+        """See above."""
 
     def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
         """Take the modules; set up those that a context is given for; report progress to `watcher`."""
 
-    def update(self, calls: Sequence[Call]) -> list[Updated]:
+    def update(self, calls: Sequence[Call]) -> list[Submitted]:
         """Let modules learn, and send; one that fails is left as it was before."""
+
+    def rewind(self) -> None:
+        """Put modules back to where they were after the last update that was heard to be done, and replace lost ones.
+
+        Raises:
+            WorkerError: a module cannot be replaced.
+        """
+
+    def finish(self) -> None:
+        """Bring home what modules have learnt, and let go of them; nothing is asked for after it."""
 
     def save(self, names: Sequence[str]) -> dict[str, ModuleState]:
         """Copies of what modules have learnt."""
@@ -109,8 +147,8 @@ class Executor(Protocol):
     def send(self, calls: Sequence[Call]) -> list[Outbox]:
         """The messages of modules with their parameters as they are."""
 
-    def evaluate(self, calls: Sequence[Call]) -> list[OwnTerms | None]:
-        """The modules' own terms of F; None where a module learns and has no `elbo`."""
+    def evaluate(self, calls: Sequence[Call]) -> list[Callable[[], OwnTerms | None]]:
+        """The modules' own terms of F, to be waited for; None where a module learns and has no `elbo`."""
 
     def predict(self, call: Call, port: str) -> Message:
         """A module's message to an observation."""

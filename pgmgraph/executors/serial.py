@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
-from pgmgraph.errors import DefinitionError
 from pgmgraph.executors import worker
-from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Updated
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Submitted
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Module, Outbox
-from pgmgraph.randomness import seeded
+
+T = TypeVar("T")
 
 
 class SerialExecutor:
     """Runs every module in this process, one call after another. See `Executor`."""
+
+    ahead = False
 
     def __init__(self) -> None:
         self._modules: Mapping[str, Module] = {}
@@ -26,24 +29,21 @@ class SerialExecutor:
         """See `Executor.setup`."""
         self._modules, self._watcher = modules, watcher
         for name, context in contexts.items():
-            module = modules[name]
-            try:
-                with seeded(context.seed, context.device):
-                    module.setup(context)
-            except BaseException:
-                vars(module).pop("context", None)  # not set up, so that the next fit tries again
-                raise
-            if not hasattr(module, "context"):
-                raise DefinitionError(
-                    f"{type(module).__name__}.setup does not call super().setup(context). Call it first.", type(module)
-                )
+            worker.set_up(modules[name], context)
 
-    def update(self, calls: Sequence[Call]) -> list[Updated]:
+    def update(self, calls: Sequence[Call]) -> list[Submitted]:
         """See `Executor.update`."""
         # Told anew each time: whoever infers or generates while learning goes on sets up the same modules.
         for call in calls:
             self._modules[call.module].context.progress = partial(self._watcher, call.module)
-        return [worker.update(self._modules[call.module], call) for call in calls]
+        done = [worker.update(self._modules[call.module], call) for call in calls]
+        return [Submitted(updated.outbox, _known(updated)) for updated in done]
+
+    def rewind(self) -> None:
+        """See `Executor.rewind`; nothing runs ahead here."""
+
+    def finish(self) -> None:
+        """See `Executor.finish`; modules have never left."""
 
     def save(self, names: Sequence[str]) -> dict[str, ModuleState]:
         """See `Executor.save`."""
@@ -58,9 +58,9 @@ class SerialExecutor:
         """See `Executor.send`."""
         return [worker.send(self._modules[call.module], call) for call in calls]
 
-    def evaluate(self, calls: Sequence[Call]) -> list[OwnTerms | None]:
+    def evaluate(self, calls: Sequence[Call]) -> list[Callable[[], OwnTerms | None]]:
         """See `Executor.evaluate`."""
-        return [worker.evaluate(self._modules[call.module], call) for call in calls]
+        return [_known(worker.evaluate(self._modules[call.module], call)) for call in calls]
 
     def predict(self, call: Call, port: str) -> Message:
         """See `Executor.predict`."""
@@ -69,3 +69,7 @@ class SerialExecutor:
     def sample(self, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float = 1.0) -> Draws:
         """See `Executor.sample`."""
         return worker.sample(self._modules[call.module], call, n, values, temperature)
+
+
+def _known(value: T) -> Callable[[], T]:
+    return lambda: value

@@ -12,13 +12,31 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pgmgraph.errors import CapabilityError, DivergedError, MessageError
+from pgmgraph.errors import CapabilityError, DefinitionError, DivergedError, MessageError
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.executors.past import Past, Statistics, added, kind, scaled
 from pgmgraph.messages import Message
-from pgmgraph.module import Draws, Module, Outbox, Terms, check_temperature, has, learns, method
+from pgmgraph.module import Context, Draws, Module, Outbox, Terms, check_temperature, has, learns, method
 from pgmgraph.plates import Batches
 from pgmgraph.randomness import seeded
+
+
+def set_up(module: Module, context: Context) -> None:
+    """Let the module make its tensors, on the context's seed; one that fails is not set up.
+
+    Raises:
+        DefinitionError: its `setup` does not call that of `Module`.
+    """
+    try:
+        with seeded(context.seed, context.device):
+            module.setup(context)
+    except BaseException:
+        vars(module).pop("context", None)  # so that the next fit tries again
+        raise
+    if not hasattr(module, "context"):
+        raise DefinitionError(
+            f"{type(module).__name__}.setup does not call super().setup(context). Call it first.", type(module)
+        )
 
 
 def update(module: Module, call: Call) -> Updated:
@@ -39,11 +57,44 @@ def update(module: Module, call: Call) -> Updated:
             method(module, "load_state_dict", "to undo by")(before)
         raise
     module.context.updates += learning
-    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size)
+    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size, call.shard)
     # F is of the items at hand, and what is learnt from others too may lower it.
     old = learning and call.past is not None and call.past.counts and has(module, "statistics")
     guarantee = "none" if old else module.guarantee
     return Updated(outbox, time.perf_counter() - begin, guarantee, terms, total)
+
+
+def start(module: Module, call: Call) -> bool:
+    """Start the module from data, if it never learnt and begins so; whether it did."""
+    if module.context.updates or not has(module, "start"):
+        return False
+    with seeded(call.seed, module.context.device):
+        method(module, "start", "which it has")(_batches(module, call))
+    return True
+
+
+def statistics(module: Module, call: Call) -> Statistics:
+    """What one pass over the call's part of the plate adds to what the module learns from."""
+    batches = _batches(module, call)
+    with seeded(call.seed, module.context.device), torch.no_grad():
+        [total] = _totals(module, batches)
+    return total
+
+
+def learn(module: Module, call: Call, parts: Sequence[Statistics]) -> None:
+    """Learn from the statistics of all parts of the plate."""
+    with seeded(call.seed, module.context.device), torch.no_grad():
+        method(module, "learn", "which it has")(_total(parts))
+
+
+def answer(module: Module, call: Call) -> Updated:
+    """Send, and say how the module is, after it has learnt from all parts of the plate."""
+    begin = time.perf_counter()
+    batches = _batches(module, call)
+    outbox = send(module, call)
+    module.context.updates += 1
+    terms = None if outbox.elbo is None else _own_terms(module, batches, outbox.elbo, batches.size, call.shard)
+    return Updated(outbox, time.perf_counter() - begin, module.guarantee, terms)
 
 
 def send(module: Module, call: Call) -> Outbox:
@@ -80,7 +131,7 @@ def evaluate(module: Module, call: Call) -> OwnTerms | None:
     with seeded(call.seed, module.context.device), torch.no_grad():
         elbo = method(module, "elbo", "for F")
         pieces = [_as_terms(module, elbo(**batch)) for batch in part.in_order(module.at_once)]
-    return _own_terms(module, batches, _join(pieces), part.size)
+    return _own_terms(module, batches, _join(pieces), part.size, call.shard)
 
 
 def predict(module: Module, call: Call, port: str) -> Message:
@@ -200,7 +251,7 @@ def _totals(module: Module, batches: Batches) -> Iterator[Statistics]:
     shuffled = batches.shuffled(items)
     for _ in range(steps):
         part = _total(statistics(**batch) for batch in islice(shuffled, pieces))
-        yield _scaled(part, batches.size / (items * pieces))
+        yield scaled(part, batches.size / (items * pieces))
 
 
 def _send(module: Module, batches: Batches) -> Outbox:
@@ -255,12 +306,6 @@ def _total(pieces: Iterable[Statistics]) -> Statistics:
             assert not isinstance(piece, Tensor)
             total = {name: total[name] + piece[name] for name in total}
     return total
-
-
-def _scaled(total: Statistics, factor: float) -> Statistics:
-    if isinstance(total, Tensor):
-        return total * factor
-    return {name: value * factor for name, value in total.items()}
 
 
 def _concatenate(pieces: Sequence[Outbox]) -> Outbox:
@@ -329,8 +374,10 @@ def _as_terms(module: Module, terms: object) -> Terms:
     )
 
 
-def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int) -> OwnTerms:
+def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int, shard: int) -> OwnTerms:
     n = batches.size
+    # A global term counts once, with the first part of the plate.
+    terms = {key: term if term.ndim or not shard else torch.zeros_like(term) for key, term in terms.items()}
     values = {}
     for key, term in terms.items():
         if term.shape not in {(), (evaluated,)}:

@@ -1,6 +1,6 @@
 """The messages that modules exchange: beliefs, potentials and points."""
 
-from pgmgraph.messages.base import Belief, Index, Message, Potential, difference
+from pgmgraph.messages.base import Belief, Index, Message, Potential, RemoteMessage, difference
 from pgmgraph.messages.categorical import Categorical, CategoricalPotential
 from pgmgraph.messages.convert import MessageType, convert, convertible, ways
 from pgmgraph.messages.gaussian import Gaussian, GaussianEvidence, GaussianPotential
@@ -22,6 +22,7 @@ __all__ = [
     "Point",
     "PooledGaussianPotential",
     "Potential",
+    "RemoteMessage",
     "SparsePoint",
     "convert",
     "convertible",

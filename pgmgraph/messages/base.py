@@ -113,6 +113,10 @@ class Message(ABC):
             changes["missing"] = torch.cat([part.missing_rows() for part in parts])
         return dataclasses.replace(parts[0], **changes)
 
+    def fetched(self) -> Message:
+        """The message itself; what lies on another machine is brought here. See `RemoteMessage`."""
+        return self
+
     def missing_rows(self) -> Tensor:
         """`missing` as a mask that is always there, (N,) bool."""
         if self.missing is not None:
@@ -144,6 +148,35 @@ class Message(ABC):
                     f"{len(rows)} of {len(self)} rows, the first of them {', '.join(map(str, first))}.",
                     first,
                 )
+
+
+class RemoteMessage(Message):
+    """A message that lies, or will lie, on another machine: `fetched` brings it here, and waits for it.
+
+    It is passed on as any other is, but until it is fetched nobody can look into it.
+    """
+
+    def __len__(self) -> int:
+        return len(self.fetched())
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """See `Message`."""
+        return self.fetched().event_shape
+
+    @abstractmethod
+    def fetched(self) -> Message:
+        """The message, on this machine."""
+
+    def __post_init__(self) -> None:
+        """Nothing is known yet that could contradict itself."""
+
+    def _check_shapes(self) -> None:
+        """See `__post_init__`."""
+
+    def blank(self, n: int) -> Self:
+        """See `Message`; a message is blanked where it is used."""
+        raise TypeError(f"Expected a fetched message to make {n} blank rows of.")
 
 
 class Belief(Message):

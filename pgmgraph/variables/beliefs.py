@@ -17,6 +17,12 @@ class Beliefs(Named[Message]):
 
     missing = "No belief about"
 
+    def __getitem__(self, name: str) -> Message:
+        """The belief; one that lies on another machine is brought here, once."""
+        belief = super().__getitem__(name).fetched()
+        self._values[name] = belief
+        return belief
+
     @classmethod
     def concatenate(cls, blocks: Sequence[Self]) -> Self:
         """Beliefs about consecutive blocks of a plate as one."""
