@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -212,6 +212,39 @@ def write(
     write_json(settings.output / f"{name}.json", content)
     write_text(settings.output / f"{name}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
+
+
+def keep(
+    path: Path, title: str, order: Sequence[str], part: str, tables: Sequence[Table], given: argparse.Namespace
+) -> str:
+    """Put a part into a report of several beside those that are there; returns the report in markdown.
+
+    Args:
+        path: of the report, `.json`; the markdown lies beside it.
+        title: of the report.
+        order: the names of all its parts.
+        part: the name of this one.
+        tables: what was measured.
+        given: what a parser made by `command_line` read.
+    """
+    parts: dict[str, Any] = {}  # Any: what JSON holds
+    if path.exists():
+        parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
+    facts = machine(given.threads)
+    parts[part] = {
+        "machine": facts,
+        "tables": [{"name": table.name, "title": table.title, "rows": list(table.rows)} for table in tables],
+        "lines": [*(line for table in tables for line in _section(table)), *closing(facts, given.quick), ""],
+    }
+    ordered = {name: parts[name] for name in order if name in parts}
+    write_json(path, {"benchmark": path.stem.removesuffix("-quick"), "quick": given.quick, "parts": ordered})
+    text = "\n".join([f"# {title}", "", *(line for one in ordered.values() for line in one["lines"])])
+    write_text(path.with_suffix(".md"), text)
+    return text
+
+
+def _section(table: Table) -> list[str]:
+    return [f"## {table.title}", "", *table.lines(), "", *(f"- {note}" for note in table.notes), ""]
 
 
 def closing(facts: Mapping[str, str | int], quick: bool) -> list[str]:

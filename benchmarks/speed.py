@@ -7,20 +7,17 @@ stay in the report.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks import precision, reference
 from benchmarks.growth import growth_table
 from benchmarks.recording import recording_table
-from benchmarks.report import Cell, Table, closing, command_line, images, machine, settings_of, write_json, write_text
+from benchmarks.report import Cell, Table, command_line, images, keep, settings_of
 from benchmarks.rounds import Case, devices, modules_table, products_table
 from benchmarks.schemes import MNIST, plan
 from benchmarks.trial import observed, wire
@@ -118,32 +115,9 @@ def main() -> int:
             print(f"error: {error}", file=sys.stderr)
             return 1
         if tables:
-            report = _keep(path, name, tables, given)
+            report = keep(path, "Speed", list(PARTS), name, tables, given)
     print(report, end="")
     return 0
-
-
-def _keep(path: Path, part: str, tables: list[Table], given: argparse.Namespace) -> str:
-    """Put a part into the report beside those that are there; returns the report in markdown."""
-    parts: dict[str, Any] = {}  # Any: what JSON holds
-    if path.exists():
-        parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
-    facts = machine(given.threads)
-    lines = [line for table in tables for line in _section(table)]
-    parts[part] = {
-        "machine": facts,
-        "tables": [{"name": table.name, "title": table.title, "rows": list(table.rows)} for table in tables],
-        "lines": [*lines, *closing(facts, given.quick), ""],
-    }
-    ordered = {name: parts[name] for name in PARTS if name in parts}
-    write_json(path, {"benchmark": "speed", "quick": given.quick, "parts": ordered})
-    text = "\n".join(["# Speed", "", *(line for one in ordered.values() for line in one["lines"])])
-    write_text(path.with_suffix(".md"), text)
-    return text
-
-
-def _section(table: Table) -> list[str]:
-    return [f"## {table.title}", "", *table.lines(), "", *(f"- {note}" for note in table.notes), ""]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from pgmgraph.errors import CapabilityError, DefinitionError, DivergedError, MessageError
+from pgmgraph.executors.assembly import Assembly, Growing, TermsAssembly, growing
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.executors.past import Past, Statistics, added, kind, scaled
+from pgmgraph.executors.spill import Spill
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Module, Outbox, Terms, check_temperature, has, learns, method
 from pgmgraph.plates import Batches
@@ -39,10 +41,10 @@ def set_up(module: Module, context: Context) -> None:
         )
 
 
-def update(module: Module, call: Call) -> Updated:
+def update(module: Module, call: Call, spill: Spill | None = None) -> Updated:
     """Start the module if it never learnt, let it learn, and send; on any failure undo all of it.
 
-    A frozen module only sends.
+    A frozen module only sends. `spill` says which messages lie on the disk, here as below.
     """
     batches = _batches(module, call)
     learning = call.learn and learns(module)
@@ -50,7 +52,11 @@ def update(module: Module, call: Call) -> Updated:
     begin = time.perf_counter()
     try:
         with seeded(call.seed, module.context.device):
-            outbox, total = _learn_and_send(module, batches, call.past) if learning else (_send(module, batches), None)
+            outbox, total = (
+                _learn_and_send(module, batches, call.past, spill)
+                if learning
+                else (_send(module, batches, spill), None)
+            )
         _check_outbox(module, outbox)
     except BaseException:
         if before is not None:
@@ -97,11 +103,11 @@ def answer(module: Module, call: Call) -> Updated:
     return Updated(outbox, time.perf_counter() - begin, module.guarantee, terms)
 
 
-def send(module: Module, call: Call) -> Outbox:
+def send(module: Module, call: Call, spill: Spill | None = None) -> Outbox:
     """The module's messages, with its parameters as they are."""
     batches = _batches(module, call)
     with seeded(call.seed, module.context.device):
-        outbox = _send(module, batches)
+        outbox = _send(module, batches, spill)
     _check_outbox(module, outbox)
     return outbox
 
@@ -120,7 +126,7 @@ def load(module: Module, state: ModuleState) -> None:
     module.context.updates = state.updates
 
 
-def evaluate(module: Module, call: Call) -> OwnTerms | None:
+def evaluate(module: Module, call: Call, spill: Spill | None = None) -> OwnTerms | None:
     """The module's own terms of F under the beliefs in the call's mail."""
     if not has(module, "elbo"):
         return None if learns(module) else OwnTerms({}, 0.0, exact=True)
@@ -130,21 +136,29 @@ def evaluate(module: Module, call: Call) -> OwnTerms | None:
         part = batches.subset(module.elbo_items, torch.Generator().manual_seed(call.seed))
     with seeded(call.seed, module.context.device), torch.no_grad():
         elbo = method(module, "elbo", "for F")
-        pieces = [_as_terms(module, elbo(**batch)) for batch in part.in_order(module.at_once)]
-    return _own_terms(module, batches, _join(pieces), part.size, call.shard)
+        terms, done = TermsAssembly(part.size, spill), 0
+        for batch in part.in_order(module.at_once):
+            n = min(part.size - done, part.rows_in(batch, module.at_once))
+            terms.add(_as_terms(module, elbo(**batch), n), n)
+            done += n
+    return _own_terms(module, batches, terms.whole(), part.size, call.shard)
 
 
-def predict(module: Module, call: Call, port: str) -> Message:
+def predict(module: Module, call: Call, port: str, spill: Spill | None = None) -> Message:
     """The module's message to the observation at `port`, for every item."""
     function = method(module, "predict", f"to predict {port!r}")
     batches = _batches(module, call)
     outs = [name for name, _ in module.outs()]
     with seeded(call.seed, module.context.device), torch.no_grad():
-        nothing = batches.size == 0
-        given = [batches.placeholder()] if nothing else batches.in_order(module.at_once)
-        pieces: list[Message] = [function(port=port, **{name: batch[name] for name in outs}) for batch in given]
-    whole = type(pieces[0]).concatenate(pieces)[slice(0) if nothing else slice(None)]
-    return whole if batches.rows is None else _spread_message(whole, batches.rows, batches.plate_size)
+        given = [batches.placeholder()] if batches.size == 0 else batches.in_order(module.at_once)
+        whole: Growing | None = None
+        for batch in given:
+            sent: Message = function(port=port, **{name: batch[name] for name in outs})
+            piece = sent[: batches.size]
+            whole = whole or growing(piece, batches, spill)
+            whole.add(piece)
+    assert whole is not None
+    return whole.whole()
 
 
 def sample(module: Module, call: Call, n: int, values: Mapping[str, Tensor | None], temperature: float = 1.0) -> Draws:
@@ -184,13 +198,15 @@ def _copied(state: object) -> object:
             return copy.deepcopy(state)
 
 
-def _learn_and_send(module: Module, batches: Batches, past: Past | None) -> tuple[Outbox, Statistics | None]:
+def _learn_and_send(
+    module: Module, batches: Batches, past: Past | None, spill: Spill | None
+) -> tuple[Outbox, Statistics | None]:
     """What the module sends after it has learnt; and over a stream, what it learnt of the new items."""
     if module.context.updates == 0 and has(module, "start"):
         method(module, "start", "which it has")(batches)
     if has(module, "update"):
         outbox = method(module, "update", "which it has")(**next(batches.in_order()))
-        return _spread(_checked(module, "update", outbox, batches.size), batches), None
+        return _assembled(_checked(module, "update", outbox, batches.size), batches, spill), None
     total: Statistics | None = None
     if has(module, "learn_batches"):
         method(module, "learn_batches", "which it has")(batches)
@@ -203,7 +219,7 @@ def _learn_and_send(module: Module, batches: Batches, past: Past | None) -> tupl
                 for _ in range(module.passes):
                     for each in _totals(module, batches):
                         learn(each)
-    return _send(module, batches), total
+    return _send(module, batches, spill), total
 
 
 def _learn_of_stream(module: Module, batches: Batches, past: Past) -> Statistics:
@@ -254,18 +270,24 @@ def _totals(module: Module, batches: Batches) -> Iterator[Statistics]:
         yield scaled(part, batches.size / (items * pieces))
 
 
-def _send(module: Module, batches: Batches) -> Outbox:
+def _send(module: Module, batches: Batches, spill: Spill | None) -> Outbox:
     function = method(module, "send", "the one method that every module has")
     with torch.no_grad():
         if batches.size == 0:
             sent = _checked(module, "send", function(**batches.placeholder()), 1)
-            return _spread(_emptied(sent), batches)
-        pieces: list[Outbox] = []
+            return _assembled(_emptied(sent), batches, spill)
+        assembly = Assembly(batches, spill)
         for batch in batches.in_order(module.at_once):
-            sent = function(**batch)
-            pieces.append(sent if pieces else _checked(module, "send", sent, batches.rows_in(batch, module.at_once)))
-    whole = pieces[0] if len(pieces) == 1 else _checked(module, "send", _concatenate(pieces), batches.size)
-    return _spread(whole, batches)
+            n = min(batches.size - assembly.done, batches.rows_in(batch, module.at_once))
+            assembly.add(_checked(module, "send", function(**batch), n), n)
+        return assembly.whole()
+
+
+def _assembled(outbox: Outbox, batches: Batches, spill: Spill | None) -> Outbox:
+    """What was sent of all items that were given, over the whole plate."""
+    assembly = Assembly(batches, spill)
+    assembly.add(outbox, batches.size)
+    return assembly.whole()
 
 
 def _checked(module: Module, name: str, outbox: object, n: int) -> Outbox:
@@ -285,6 +307,8 @@ def _checked(module: Module, name: str, outbox: object, n: int) -> Outbox:
                 )
             if len(message) != n:
                 raise MessageError(f"Expected {n} rows for {port!r} from {where}, as it was given; got {len(message)}.")
+    if outbox.elbo is not None:
+        _as_terms(module, outbox.elbo, n)
     for port, _ in module.outs():
         latent, stated = outbox.messages.get(port), module.context.shapes[port]
         if isinstance(latent, Message) and latent.event_shape != stated:
@@ -308,27 +332,6 @@ def _total(pieces: Iterable[Statistics]) -> Statistics:
     return total
 
 
-def _concatenate(pieces: Sequence[Outbox]) -> Outbox:
-    if len(pieces) == 1:
-        return pieces[0]
-    first = pieces[0]
-    messages: dict[str, Message | Mapping[str, Message]] = {}
-    for port, message in first.messages.items():
-        if isinstance(message, Message):
-            messages[port] = type(message).concatenate([piece.messages[port] for piece in pieces])  # type: ignore[misc]  # one port sends one type
-        else:
-            messages[port] = {
-                key: type(one).concatenate([piece.messages[port][key] for piece in pieces])  # type: ignore[index]  # a family in one piece is one in all
-                for key, one in message.items()
-            }
-    beliefs = {
-        port: type(belief).concatenate([piece.beliefs[port] for piece in pieces])
-        for port, belief in first.beliefs.items()
-    }
-    elbo = None if first.elbo is None else _join([piece.elbo or {} for piece in pieces])
-    return Outbox(elbo=elbo, beliefs=beliefs, **messages)
-
-
 def _emptied(outbox: Outbox) -> Outbox:
     """No item of what was sent: what is left is its kind and shape."""
     none = slice(0)
@@ -341,37 +344,24 @@ def _emptied(outbox: Outbox) -> Outbox:
     return Outbox(elbo=elbo, beliefs=beliefs, **messages)
 
 
-def _join(pieces: Sequence[Terms]) -> Terms:
-    """Terms of the items one after another; global terms, the same in every piece, once."""
-    return {
-        name: torch.cat([piece[name] for piece in pieces]) if term.ndim else term for name, term in pieces[0].items()
-    }
-
-
-def _spread(outbox: Outbox, batches: Batches) -> Outbox:
-    """The messages over the whole plate, where missing items were left out of the minibatches."""
-    if batches.rows is None:
-        return outbox
-    spread = partial(_spread_message, rows=batches.rows, n=batches.plate_size)
-    messages = {
-        port: spread(message) if isinstance(message, Message) else {key: spread(one) for key, one in message.items()}
-        for port, message in outbox.messages.items()
-    }
-    beliefs = {port: spread(belief) for port, belief in outbox.beliefs.items()}
-    return Outbox(elbo=outbox.elbo, beliefs=beliefs, **messages)
-
-
-def _spread_message(message: Message, rows: Tensor, n: int) -> Message:
-    return message.spread(rows.to(message.device), n)
-
-
-def _as_terms(module: Module, terms: object) -> Terms:
-    if isinstance(terms, Mapping) and all(isinstance(term, Tensor) for term in terms.values()):
-        return terms
-    raise MessageError(
-        f"Expected a mapping from names to tensors from {module.context.name}.elbo; got {type(terms).__name__}"
-        + (f" with {', '.join(type(term).__name__ for term in terms.values())}." if isinstance(terms, Mapping) else ".")
-    )
+def _as_terms(module: Module, terms: object, n: int) -> Terms:
+    """What a module's `elbo` returned of n items, if it is terms of F."""
+    if not (isinstance(terms, Mapping) and all(isinstance(term, Tensor) for term in terms.values())):
+        raise MessageError(
+            f"Expected a mapping from names to tensors from {module.context.name}.elbo; got {type(terms).__name__}"
+            + (
+                f" with {', '.join(type(term).__name__ for term in terms.values())}."
+                if isinstance(terms, Mapping)
+                else "."
+            )
+        )
+    for key, term in terms.items():
+        if term.shape not in {(), (n,)}:
+            raise MessageError(
+                f"Expected the term {key!r} of {module.context.name}'s elbo of shape ({n},), a number an item, "
+                f"or (), one for all; got {tuple(term.shape)}."
+            )
+    return terms
 
 
 def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int, shard: int) -> OwnTerms:
@@ -380,11 +370,6 @@ def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int, s
     terms = {key: term if term.ndim or not shard else torch.zeros_like(term) for key, term in terms.items()}
     values = {}
     for key, term in terms.items():
-        if term.shape not in {(), (evaluated,)}:
-            raise MessageError(
-                f"Expected the term {key!r} of {module.context.name}'s elbo of shape ({evaluated},), a number an item, "
-                f"or (), one for all; got {tuple(term.shape)}."
-            )
         values[key] = float(term.sum(dtype=torch.float64)) * (n / evaluated if term.ndim else 1.0)
         if math.isnan(values[key]):
             name, round = module.context.name, module.context.round

@@ -155,6 +155,8 @@ class Crew:
             for ref in [ref for refs in asked for ref in refs[1:] if keep]:
                 self._wait(ref, self)
             self.done, self._tries = number, 0
+            for port in call.sends:
+                self._store.traffic.sent[f"{self.name}.{port}"] = sum(one.sizes[port] for one in answers)
             if call.learn:
                 self._known = RemoteState(asked[0][1], answers[0].updates)
             terms = _summed([one.terms for one in answers])
@@ -242,12 +244,12 @@ class Crew:
         beliefs: dict[str, Message] = {}
         for port, *refs in zip(call.sends, *sent, strict=True):
             family, _, key = port.partition(".")
-            message = RemoteLetter(tuple(refs), parts)
+            message = RemoteLetter(tuple(refs), parts, self._store.traffic)
             if key:
                 messages.setdefault(family, {})[key] = message
             else:
                 messages[port] = message
-            beliefs[port] = RemoteLetter(tuple(refs), parts, believed=True)
+            beliefs[port] = RemoteLetter(tuple(refs), parts, self._store.traffic, believed=True)
         return Outbox(elbo=None, beliefs=beliefs, **messages)
 
     def _load(self, state: ModuleState) -> None:

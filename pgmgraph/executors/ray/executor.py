@@ -23,7 +23,7 @@ from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher
 from pgmgraph.executors.ray import cluster
 from pgmgraph.executors.ray.crew import Crew, Terms
 from pgmgraph.executors.ray.process import Process
-from pgmgraph.executors.ray.references import Ref, Store, fetch
+from pgmgraph.executors.ray.references import Ref, Store, Traffic, fetch
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Module, Outbox
 
@@ -211,6 +211,11 @@ class RayExecutor:
         for crew in self._crews.values():
             crew.stop()
         self._crews = {}
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone over the wires so far."""
+        return self._store.traffic
 
     @property
     def _processes(self) -> list[Process]:

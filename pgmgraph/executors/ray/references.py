@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import ray
+from ray.exceptions import RayError
 
+from pgmgraph.errors import WorkerLostError
 from pgmgraph.executors.base import ModuleState
 from pgmgraph.executors.ray.packing import Letter, Rows, packed, restored
 from pgmgraph.messages import Message, RemoteMessage
@@ -28,20 +31,41 @@ def fetch(ref: Ref, timeout: float | None = None) -> Any:  # noqa: ANN401
     return ray.get(ref, timeout=timeout)
 
 
+@dataclass
+class Traffic:
+    """What has gone over the wires.
+
+    Attributes:
+        sent: the bytes of the last message that left by each port.
+        fetched: the bytes of messages that were brought into the process that calls.
+    """
+
+    sent: dict[str, int] = field(default_factory=dict)
+    fetched: int = 0
+
+
 class RemoteLetter(RemoteMessage):
     """A message that lies in the object store, or will: whole, or in parts of which each has its rows of the plate."""
 
     refs: tuple[Ref, ...]
     parts: tuple[Rows, ...] | None
     believed: bool
+    traffic: Traffic
 
-    def __init__(self, refs: tuple[Ref, ...], parts: tuple[Rows, ...] | None, *, believed: bool = False) -> None:
-        for name, value in {"refs": refs, "parts": parts, "believed": believed, "missing": None}.items():
+    def __init__(
+        self, refs: tuple[Ref, ...], parts: tuple[Rows, ...] | None, traffic: Traffic, *, believed: bool = False
+    ) -> None:
+        fields = {"refs": refs, "parts": parts, "traffic": traffic, "believed": believed, "missing": None}
+        for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     def fetched(self) -> Message:
         """See `RemoteMessage`."""
-        letters: list[Letter] = [fetch(ref) for ref in self.refs]
+        try:
+            letters: list[Letter] = [fetch(ref) for ref in self.refs]
+        except RayError as error:
+            raise WorkerLostError(f"A message was lost on its way here: {error}") from error
+        self.traffic.fetched += sum(letter.bytes for letter in letters)
         pieces = [letter.open(believed=self.believed) for letter in letters]
         return type(pieces[0]).concatenate(pieces)
 
@@ -77,9 +101,14 @@ class RemoteState(ModuleState):
 
 
 class Store:
-    """Where messages lie: those of this process are laid into the object store, once, as long as they live."""
+    """Where messages lie: those of this process are laid into the object store, once, as long as they live.
+
+    Attributes:
+        traffic: what went over the wires.
+    """
 
     def __init__(self) -> None:
+        self.traffic = Traffic()
         self._laid: weakref.WeakKeyDictionary[Message, dict[Rows | None, Ref]] = weakref.WeakKeyDictionary()
 
     def pieces(self, message: Message, rows: Rows | None) -> list[Piece]:
