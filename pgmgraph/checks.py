@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -333,7 +334,10 @@ def _range_of_sums(observation: Observation, groups: Groups) -> tuple[float, flo
         values = torch.cat([sums.values, sums.values.new_zeros(1)])  # what is not stored is 0
         return float(values.min()), float(values.max())
     assert isinstance(sums, Point)
-    least, most = sums.value[~sums.missing_rows()].aminmax()
+    here = sums.value[~sums.missing_rows()]
+    if not len(here):
+        return math.inf, -math.inf  # no sum, and none that is out of range
+    least, most = here.aminmax()
     return float(least), float(most)
 
 

@@ -114,7 +114,12 @@ class Engine:
         self.mail = Mail(graph, self.observations, self.checked.groups)
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))
-        self._executor.setup(graph.modules, contexts, watcher)
+        try:
+            self._executor.setup(graph.modules, contexts, watcher)
+        except BaseException:
+            for name in contexts:
+                vars(graph.modules[name]).pop("context", None)  # nobody is set up, so that it can be tried again
+            raise
         graph.contexts.update(contexts)
 
     def order(self) -> tuple[str, ...]:

@@ -133,17 +133,21 @@ class _Filling:
         return self._engine.checked.plates.get(node) if seen is None else seen.plate
 
     def _gap(self, name: str, message: Message) -> Tensor:
-        """Where a message holds placeholders, (N,) bool: it is flagged, and its sender was told nothing there.
+        """Where a message holds placeholders, (N,) bool: it is flagged, and its holder was told nothing there.
 
-        A holder that knows something from elsewhere sends what it predicts of a child that knows nothing.
+        A parent that knows something from elsewhere sends what it predicts of a child that knows nothing. What a
+        module flags of its own is a placeholder whatever it was told: an empty document says nothing of its topics.
         """
         flagged = message.missing_rows().cpu()
         if name in self._graph.observations:
             return flagged
         holder, port = name.split(".")
-        for wire in self._graph.wires_above(holder, port):
-            holder = wire.parent if wire.held_by_parent else holder
-            if wire.held_by_parent and wire.pool is not None:
+        above = [wire for wire in self._graph.wires_above(holder, port) if wire.held_by_parent]
+        if not above:
+            return flagged
+        for wire in above:
+            holder = wire.parent
+            if wire.pool is not None:
                 return flagged & self._untold(wire)
         for wire in self._graph.wires_below(holder):
             sent = self._engine.mail.sent(wire.variable)

@@ -16,6 +16,7 @@ from pgmgraph.filling import variables_at
 from pgmgraph.graph import ModelGraph
 from pgmgraph.infer import complete, settle
 from pgmgraph.messages import Belief, Categorical, CategoricalPotential, Gaussian, Message, Point
+from pgmgraph.module import Draws
 from pgmgraph.observation import Observation, Values
 from pgmgraph.ports import OutPort
 from pgmgraph.randomness import seed_of, seeded
@@ -153,27 +154,51 @@ def _descend(
 ) -> dict[str, Tensor]:
     """Sample from the top down; then what no module draws follows from what was drawn, as a label from a vector."""
     # What the clamped variables say of a latent comes before what its parent would draw for anyone.
-    values = _down(engine, order, {**_told(engine, temperature), **clamped}, n, temperature)
+    values = _down(engine, order, clamped, n, temperature)
     if values.keys() >= engine.graph.variables.keys():
         return values
     _explain(engine, order, {name: value for name, value in values.items() if "." in name}, {})
-    return _down(engine, order, {**_told(engine, temperature), **values}, n, temperature)
+    return _down(engine, order, values, n, temperature)
 
 
 def _down(
     engine: Engine, order: Sequence[str], known: Mapping[str, Tensor], n: int, temperature: float
 ) -> dict[str, Tensor]:
     """Every In variable of a module given its Out variables, from the top on, where it is not known yet."""
-    graph, values = engine.graph, dict(known)
+    graph, values = engine.graph, {**_told(engine, temperature), **known}
+    untold = {name: rows for name, rows in _untold(engine).items() if name not in known}
     for name in reversed(order):
         ports = [*dict(graph.modules[name].outs()), *dict.fromkeys(wire.into for wire in graph.wires_below(name))]
-        if all(variable in values for port in ports for variable in variables_at(graph, name, port).values()):
+        here = {variable for port in ports for variable in variables_at(graph, name, port).values()}
+        if here <= values.keys() - untold.keys():
             continue  # it may be a module that cannot sample
-        given = {port: values.get(f"{name}.{port}") for port, _ in graph.modules[name].outs()}
-        for port, value in engine.sample(name, n, given, temperature).items():
-            for key, variable in variables_at(graph, name, port).items():
-                values.setdefault(variable, value if isinstance(value, Tensor) else value[str(key)])
+        outs = [port for port, _ in graph.modules[name].outs()]
+        if any(f"{name}.{port}" in untold for port in outs):
+            # Nothing above has drawn it, so its prior is the module's own.
+            prior = engine.sample(name, n, dict.fromkeys(outs), temperature, number=1)
+            _put(graph, name, {port: prior[port] for port in outs}, values, untold)
+        given = {port: values.get(f"{name}.{port}") for port in outs}
+        _put(graph, name, engine.sample(name, n, given, temperature), values, untold)
     return values
+
+
+def _put(graph: ModelGraph, name: str, drawn: Draws, values: dict[str, Tensor], untold: dict[str, Tensor]) -> None:
+    """Take what a module drew where nothing was known; `untold` are rows at which values are placeholders."""
+    for port, value in drawn.items():
+        for key, variable in variables_at(graph, name, port).items():
+            one = value if isinstance(value, Tensor) else value[str(key)]
+            rows = untold.pop(variable, None)
+            if rows is None:
+                values.setdefault(variable, one)
+            else:
+                mask = rows.to(one.device).reshape(-1, *[1] * (one.ndim - 1))
+                values[variable] = torch.where(mask, one, values[variable].to(one))
+
+
+def _untold(engine: Engine) -> dict[str, Tensor]:
+    """By latent, the rows of which the clamped values say nothing, as empty documents do, where there are any."""
+    flagged = {variable: belief.missing_rows().cpu() for variable, belief in engine.mail.beliefs.items()}
+    return {variable: rows for variable, rows in flagged.items() if rows.any()}
 
 
 def _told(engine: Engine, temperature: float) -> dict[str, Tensor]:

@@ -156,14 +156,20 @@ class Ledger:
         old = list(before.values())
         if any(terms is None or not terms.exact for terms in (*old, *after)):
             return
-        if any(report.guarantee != "exact" for report in reports) or not _climbs(
-            self._engine.graph, [report.module for report in reports], list(before)
-        ):
+        updated = [report.module for report in reports]
+        if any(report.guarantee != "exact" for report in reports) or not self._told_what_counts(updated):
+            return
+        if not _climbs(self._engine.graph, updated, list(before)):
             return
         rise = sum(terms.total for terms in after if terms) - sum(terms.total for terms in old if terms)
         size = sum(abs(value) for terms in after if terms for value in terms.values.values())
         if rise < -_TOLERANCE * size:
             self._alarm(", ".join(report.module for report in reports), -rise)
+
+    def _told_what_counts(self, names: Sequence[str]) -> bool:
+        """Whether these modules learn from the very beliefs that F is taken under: older schemes send others."""
+        below = (wire for name in names for wire in self._engine.graph.wires_below(name))
+        return all(wire.held_by_parent or self._engine.mail.candid(wire.variable) for wire in below)
 
     def _alarm(self, modules: str, fall: float) -> None:
         round = self._engine.graph.rounds_done

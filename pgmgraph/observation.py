@@ -22,6 +22,7 @@ from pgmgraph.ports import Node, Out
 Values: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]  # whatever numpy can make an array of
 
 _ROWS_AT_ONCE = 65_536
+_VALUES_AT_ONCE = 2**24
 _MOST_VALUES = 2**32
 
 
@@ -247,11 +248,12 @@ def _range(tensor: Tensor, mask: Tensor | None) -> tuple[float, float, list[int]
     """Smallest and largest value, read piece by piece, and the rows where one is NaN or infinite."""
     low, high = float("inf"), float("-inf")
     bad: list[int] = []
-    for begin in range(0, len(tensor), _ROWS_AT_ONCE):
-        piece = tensor[begin : begin + _ROWS_AT_ONCE]
+    at_once = max(1, min(_ROWS_AT_ONCE, _VALUES_AT_ONCE // math.prod(tensor.shape[1:])))
+    for begin in range(0, len(tensor), at_once):
+        piece = tensor[begin : begin + at_once]
         rows = torch.arange(begin, begin + len(piece))
         if mask is not None:
-            present = ~mask[begin : begin + _ROWS_AT_ONCE]
+            present = ~mask[begin : begin + at_once]
             piece, rows = piece[present.to(piece.device)], rows[present]
         if len(piece) == 0:
             continue

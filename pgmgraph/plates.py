@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import mul
 from typing import TypeAlias
 
@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 
 from pgmgraph.messages import GaussianPotential, Index, Message, MessageType, convert
+from pgmgraph.prefetch import prefetched
+
+# Mail that is smaller lies in memory, where a minibatch costs less than a thread to fetch it.
+_PREFETCHED_BYTES = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +95,10 @@ class Batches:
             yield self._whole
             return
         if self._lengths is not None:
-            yield from self._whole_sequences(torch.arange(len(self._lengths)), batch_size)
+            yield from self._each(self._whole_sequences(torch.arange(len(self._lengths)), batch_size))
             return
-        for begin in range(0, self.size, batch_size):
-            here = slice(begin, min(begin + batch_size, self.size))
-            yield self._take(here if self.rows is None else self.rows[here])
+        slices = (slice(begin, min(begin + batch_size, self.size)) for begin in range(0, self.size, batch_size))
+        yield from self._each((here if self.rows is None else self.rows[here], None) for here in slices)
 
     def shuffled(self, batch_size: int) -> Iterator[Batch]:
         """Minibatches of one epoch in a random order, the last one smaller where N demands it.
@@ -103,13 +106,12 @@ class Batches:
         Of sequences, as many as fit, and at least one.
         """
         if self._lengths is not None:
-            yield from self._whole_sequences(torch.randperm(len(self._lengths)), batch_size)
+            yield from self._each(self._whole_sequences(torch.randperm(len(self._lengths)), batch_size))
             return
         order = torch.randperm(self.size)
         if self.rows is not None:
             order = self.rows[order]
-        for begin in range(0, self.size, batch_size):
-            yield self._take(order[begin : begin + batch_size])
+        yield from self._each((order[begin : begin + batch_size], None) for begin in range(0, self.size, batch_size))
 
     def rows_in(self, batch: Batch, batch_size: int | None) -> int:
         """How many rows the first of the minibatches `in_order` has, given it."""
@@ -140,7 +142,13 @@ class Batches:
         chosen = torch.randperm(self.size, generator=generator)[:items].sort().values
         return self._part(chosen if self.rows is None else self.rows[chosen])
 
-    def _whole_sequences(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
+    def _each(self, indices: Iterable[tuple[Index, Tensor | None]]) -> Iterator[Batch]:
+        """A minibatch of each index, and the lengths of the sequences in it; of large mail each is fetched ahead."""
+        jobs = (partial(self._take, index, lengths) for index, lengths in indices)
+        large = sum(_bytes(parcel.message) for one in self._mail.values() for parcel in _parcels(one))
+        return prefetched(jobs) if large > _PREFETCHED_BYTES else (job() for job in jobs)
+
+    def _whole_sequences(self, order: Tensor, batch_size: int) -> Iterator[tuple[Index, Tensor]]:
         """Minibatches of sequences in an order, of at most `batch_size` rows unless a sequence is longer."""
         assert self._lengths is not None
         begins = self._lengths.cumsum(0) - self._lengths
@@ -155,11 +163,11 @@ class Batches:
             rows += length
         yield self._sequences(chosen, begins)
 
-    def _sequences(self, chosen: list[int], begins: Tensor) -> Batch:
+    def _sequences(self, chosen: list[int], begins: Tensor) -> tuple[Index, Tensor]:
         assert self._lengths is not None
         lengths = self._lengths[chosen]
         starts = [torch.arange(length) + begin for begin, length in zip(begins[chosen], lengths, strict=True)]
-        return self._take(torch.cat(starts), lengths)
+        return torch.cat(starts), lengths
 
     def _take(self, index: Index, lengths: Tensor | None = None) -> Batch:
         batch: Batch = {port: self._open(delivery, index) for port, delivery in self._mail.items()}
@@ -187,6 +195,12 @@ def _parcels(delivery: Delivery) -> Iterator[Parcel]:
             yield from delivery
         case _:
             yield from delivery.values()
+
+
+def _bytes(message: Message) -> int:
+    """How large the tensors of a message are."""
+    tensors: list[Tensor] = [getattr(message, name) for name in (*message.per_item, *message.shared)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _present(below: list[Parcel], plate_size: int) -> Tensor | None:

@@ -15,6 +15,7 @@ import torch
 import pgmgraph
 import pgmgraph.config
 import pgmgraph.datasets
+import pgmgraph.executors.ray
 import pgmgraph.plotting
 import pgmgraph.report
 import pgmgraph.streams
@@ -50,6 +51,7 @@ PUBLIC = [
     pgmgraph.config,
     pgmgraph.datasets,
     pgmgraph.errors,
+    pgmgraph.executors.ray,
     pgmgraph.plotting,
     pgmgraph.report,
     pgmgraph.streams,
@@ -74,6 +76,7 @@ FOREIGN = {
     "GaussianMixture",
     "ParameterDict",
     "PyTorch",
+    "RayCluster",
 }
 
 

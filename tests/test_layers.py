@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("messages",),
     ("matrices", "ports"),
     ("groups", "wires"),
-    ("randomness",),
+    ("prefetch", "randomness"),
     ("plates",),
     ("module",),
     ("observation", "registry", "variables"),

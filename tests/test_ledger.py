@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 import torch
@@ -176,6 +177,21 @@ def test_a_prior_that_does_not_arrive_whole_excuses_a_fall() -> None:
         fit(sliding(backward=True), rounds=3, strict=True)
     found = values_of(fit(sliding(backward=False), rounds=3, strict=True))
     assert any(after < before for before, after in pairwise(found))
+
+
+def test_a_module_that_is_sent_something_else_than_the_belief_is_not_held_to_it() -> None:
+    """A mixture of means alone is no mixture of the vectors that F counts; of the beliefs themselves it is."""
+
+    def learnt(send: Literal["belief", "mean"]) -> list[float]:
+        pixels, vae, gmm = Observation(intensities(60, 8)), VAE(2, hidden=(8,), send=send), GMM(3, starts=1)
+        graph = ModelGraph(pixels=pixels, vae=vae, gmm=gmm)
+        graph.connect(pixels.value, vae.x)
+        graph.connect(vae.z, gmm.x)
+        trace = fit(graph, rounds=6, strict=True).trace
+        return [after.F - before.F for before, after in pairwise(trace) if after.modules == ("gmm",) and before.F]
+
+    assert min(learnt("mean")) < 0
+    assert min(learnt("belief")) > 0
 
 
 def test_modules_of_one_stage_that_share_a_wire_are_not_held_to_it() -> None:

@@ -235,6 +235,9 @@ def test_the_range_of_sums_is_what_is_compared():
     graph(average=True).check()
     with refused(DataError, "within [0, 1] at shares.x", "to 1.5"):
         graph(average=False).check()
+    # Where all members are left out there is no sum that could be out of range.
+    absent = Observation(torch.full((N, 1), 0.5), plate="members", groups={"images": IDS}, missing=torch.ones(N) > 0)
+    assert graph(average=False).check({"seen": absent}).sizes["images"] == SIZE
 
 
 def test_groups_lie_in_sequences_where_an_observation_on_their_plate_says_so():

@@ -23,6 +23,7 @@ from pgmgraph import (
     Point,
 )
 from pgmgraph.errors import ShapeError
+from pgmgraph_modules.arguments import check_counts
 
 _LOG_2PI = math.log(2 * math.pi)
 _START_ITEMS = 4_096
@@ -71,9 +72,7 @@ class LinearGaussian(Module):
     dtype = torch.float64
 
     def __init__(self, latent_dim: int, *, passes: int = 5) -> None:
-        for name, number in {"latent_dim": latent_dim, "passes": passes}.items():
-            if number < 1:
-                raise ValueError(f"Expected {name} of at least 1; got {number}.")
+        check_counts({"latent_dim": latent_dim, "passes": passes})
         self.latent_dim = latent_dim
         self.passes = passes
 

@@ -230,7 +230,7 @@ class SVIModule(Module):
         epochs = self.epochs if self.context.updates else self.first_epochs
         for network in self.networks.values():
             network.train()
-        loss = _Loss(self, batches.size)
+        loss = _Loss(self)
         # Where the plate is split, gradients are averaged as they come, over minibatches that make up one together.
         learner = DistributedDataParallel(loss) if self.context.shards > 1 else None
         with learner.join() if learner else nullcontext():
@@ -370,15 +370,15 @@ class SVIModule(Module):
 class _Loss(nn.Module):
     """The loss of an item, as a module whose parameters are those of the networks."""
 
-    def __init__(self, module: SVIModule, items: int) -> None:
+    def __init__(self, module: SVIModule) -> None:
         super().__init__()
         self.networks = nn.ModuleList(module.networks.values())
-        self._of, self._items = module, items
+        self._of = module
 
     def forward(self, **batch: Any) -> Tensor:  # Any: what lies at the ports, as in `SVIModule.model`
         module = self._of
         loss: Tensor = module._estimator.differentiable_loss(module.model, module.guide, **batch)
-        return loss / self._items
+        return loss / module.context.plate_size
 
 
 def _length(batch: Batch) -> int:

@@ -51,10 +51,17 @@ def plan_of(run: Run, options: Mapping[str, object]) -> Plan:
 
     Raises:
         ConfigError: what stands in the run directory, or in an option, is no plan.
+        RunError: the run learnt from a stream, or was altered.
     """
     begun = run.config["fit"]
     if not isinstance(begun, Mapping):
         raise RunError(f"Expected a mapping as fit in {run.path / CONFIG}; it was altered.", run.path)
+    if "forgetting" in begun:
+        raise RunError(
+            f"Expected a run of fit; the one in {run.path} learnt from a stream, and its source is no file to read "
+            f"again. Go on with it in Python: fit_stream(graph, source, run_dir={str(run.path)!r}, resume=True).",
+            run.path,
+        )
     return Plan.of({**begun, **_noted(run, "plan")}, options)
 
 

@@ -11,17 +11,18 @@ import numpy.typing as npt
 
 from pgmgraph.datasets.content import opened
 from pgmgraph.datasets.idx import DTYPES, open_idx
-from pgmgraph.datasets.image_folder import read_folder_names, read_images
+from pgmgraph.datasets.image_folder import has_images, read_folder_names, read_images
 from pgmgraph.datasets.npy import NPY_MAGIC, ZIP_MAGICS, open_npy, read_npz
 from pgmgraph.datasets.parquet import PARQUET_MAGIC, read_parquet, read_parquet_column
+from pgmgraph.datasets.shards import read_shards, shard_paths, write_rows
 from pgmgraph.datasets.text_table import number_in, read_text_column, read_text_table
 from pgmgraph.errors import DataFileError
 
-KINDS = "a numpy file (.npy, .npz), IDX, a table (CSV, TSV, Parquet) or a folder of images"
+KINDS = "a numpy file (.npy, .npz), IDX, a table (CSV, TSV, Parquet), a folder of images or of shards"
 HEAD_BYTES = 4096
 
 # The kinds in which `#` chooses a part.
-IN_PARTS = frozenset({"npz", "parquet", "text"})
+IN_PARTS = frozenset({"npz", "parquet", "shards", "text"})
 
 # How files of a kind begin. What is none of these, nor IDX, and holds no control characters is text.
 MAGICS = {"npy": (NPY_MAGIC,), "npz": ZIP_MAGICS, "parquet": (PARQUET_MAGIC,)}
@@ -42,10 +43,12 @@ def read_values(source: str | Path) -> npt.NDArray[np.generic]:
     - IDX, plain (mapped where its values are bytes) or gzip;
     - a table as text (CSV, TSV, semicolons or blanks; plain or gzip; with a header or without), or Parquet.
       `table.csv#height,weight` chooses columns by name, `table.csv#0,2` by place, `table.csv#1:` from a place on;
-    - a folder of images (PNG, JPEG, ...) of one size, in the order of their paths, sub-folders included.
+    - a folder of images (PNG, JPEG, ...) of one size, in the order of their paths, sub-folders included;
+    - a folder of shards, `.npy` or Parquet files, without images: their rows one after another, in the order of the
+      files' names (`part-02` comes before `part-10`, and `part-10` before `part-2`).
 
     Where a file cannot be mapped, its values are read piece by piece into one array; beyond 1 GiB that array is a map
-    of a temporary file in the folder that TMPDIR names.
+    of a temporary file in the folder that TMPDIR names. `write_npy` does that once and for all.
 
     Args:
         source: the path, and after a `#` the part that is wanted.
@@ -67,6 +70,8 @@ def read_values(source: str | Path) -> npt.NDArray[np.generic]:
         values = read_parquet(path, part)
     elif kind == "folder":
         values = read_images(path)
+    elif kind == "shards":
+        values = read_shards(shard_paths(path), part)
     else:
         values = _array(kind, path, part)
     if values.dtype.kind in "SU":
@@ -81,6 +86,28 @@ def read_values(source: str | Path) -> npt.NDArray[np.generic]:
             path,
         )
     return values
+
+
+def write_npy(source: str | Path, path: str | Path) -> Path:
+    """Write what `read_values` reads as one `.npy` file, which from then on is mapped and never read into memory.
+
+    It pays for Parquet, for shards and for text that are larger than memory and are learnt from more than once. While
+    it runs, TMPDIR needs room for the values as well.
+
+    Args:
+        source: see `read_values`.
+        path: the file to write; an older one is replaced when the new one is whole.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataFileError: see `read_values`.
+        OutputError: the file cannot be written.
+    """
+    target = Path(path)
+    write_rows(read_values(source), target)
+    return target
 
 
 def read_labels(source: str | Path) -> npt.NDArray[np.int64]:
@@ -106,6 +133,8 @@ def read_labels(source: str | Path) -> npt.NDArray[np.int64]:
         labels = read_parquet_column(path, part)
     elif kind == "folder":
         labels = np.array(read_folder_names(path), dtype=np.str_)
+    elif kind == "shards":
+        labels = read_shards(shard_paths(path), part)
     else:
         labels = _array(kind, path, part)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -135,13 +164,18 @@ def _split(source: str | Path) -> tuple[Path, str | None]:
 
 
 def _kind(path: Path, part: str | None) -> str:
-    """What is at `path`: "npy", "npz", "idx", "parquet", "text" or "folder"."""
-    kind = "folder" if os.path.isdir(path) else _kind_of_file(path)  # noqa: PTH112
+    """What is at `path`: "npy", "npz", "idx", "parquet", "text", "folder" (of images) or "shards"."""
+    kind = _kind_of_folder(path) if os.path.isdir(path) else _kind_of_file(path)  # noqa: PTH112
     if part is not None and kind not in IN_PARTS:
         raise DataFileError(
             f"Expected no part to be chosen of {path}, which is one array; got {part!r}. Leave out #{part}.", path
         )
     return kind
+
+
+def _kind_of_folder(path: Path) -> str:
+    # Images go before, since what describes them often lies beside them.
+    return "shards" if shard_paths(path) and not has_images(path) else "folder"
 
 
 def _kind_of_file(path: Path) -> str:

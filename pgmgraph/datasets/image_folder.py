@@ -77,6 +77,27 @@ def image_paths(folder: Path) -> list[Path]:
     Raises:
         DataFileError: there is none, or the folder or one below it is unreadable.
     """
+    images, others = _listed(folder)
+    if not images:
+        seen = f"{len(others)} other files, such as {min(others).name}" if others else "an empty one"
+        raise DataFileError(
+            f"Expected a folder of images ({', '.join(sorted(SUFFIXES))}) at {folder}; got {seen}. Check the path.",
+            folder,
+        )
+    return sorted(images, key=lambda path: path.parts)
+
+
+def has_images(folder: Path) -> bool:
+    """Whether there is an image under a folder.
+
+    Raises:
+        DataFileError: the folder or one below it is unreadable.
+    """
+    return bool(_listed(folder)[0])
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images under a folder, and what else is there."""
     files: list[Path] = []
     try:
         for place, folders, names in os.walk(folder, onerror=_raise):
@@ -85,13 +106,7 @@ def image_paths(folder: Path) -> list[Path]:
     except OSError as error:
         raise unreadable(folder, error) from error
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
-    if not images:
-        seen = f"{len(files)} other files, such as {min(files).name}" if files else "an empty one"
-        raise DataFileError(
-            f"Expected a folder of images ({', '.join(sorted(SUFFIXES))}) at {folder}; got {seen}. Check the path.",
-            folder,
-        )
-    return sorted(images, key=lambda path: path.parts)
+    return images, [file for file in files if file.suffix.lower() not in SUFFIXES]
 
 
 def _raise(error: OSError) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,27 +38,70 @@ def read_parquet(path: Path, columns: str | None) -> npt.NDArray[np.generic]:
             a corrupt file, or pyarrow is not installed.
     """
     with _opened(path) as table:
-        names = list(table.schema_arrow.names)
-        chosen = [names[place] for place in chosen_columns(columns, names, len(names), path)]
-        heads = [next(_pieces(table, name, path), None) for name in chosen]
-        first = [head for head in heads if head is not None]
-        if len(first) < len(heads):
-            raise _empty(path)
-        ends = np.cumsum([piece.shape[1] for piece in first])
-        values = room((table.metadata.num_rows, int(ends[-1])), np.result_type(*first), path)
-        # Column by column, since decoders of many columns at once take several times the memory of the values.
-        for name, head, end in zip(chosen, first, ends, strict=True):
-            part = values[:, end - head.shape[1] : end]
-            filled = 0
-            for piece in _pieces(table, name, path):
-                if piece.shape[1] != part.shape[1]:
-                    raise _uneven(name, part.shape[1], piece.shape[1], filled, path)
-                rows = part[filled : filled + len(piece)]
-                filled += len(piece)
-                if len(rows) == len(piece):
-                    rows[:] = piece
-            _check_rows(table, filled, path)
+        heads = _heads(table, columns, path)
+        values = room(*_shape(table, heads), path)
+        _fill(values, table, heads, path)
     return values
+
+
+def parquet_shape(path: Path, columns: str | None) -> tuple[tuple[int, int], np.dtype[np.generic]]:
+    """The shape and the type of what `read_parquet` returns.
+
+    Raises:
+        DataFileError: see `read_parquet`.
+    """
+    with _opened(path) as table:
+        return _shape(table, _heads(table, columns, path))
+
+
+def fill_from_parquet(values: npt.NDArray[np.generic], path: Path, columns: str | None) -> None:
+    """Fill an array of `parquet_shape` with what `read_parquet` returns.
+
+    Raises:
+        DataFileError: see `read_parquet`.
+    """
+    with _opened(path) as table:
+        _fill(values, table, _heads(table, columns, path), path)
+
+
+def _heads(table: pq.ParquetFile, columns: str | None, path: Path) -> list[tuple[str, npt.NDArray[np.generic]]]:
+    """The names of the chosen columns, and the first rows of each."""
+    names = list(table.schema_arrow.names)
+    heads = []
+    for place in chosen_columns(columns, names, len(names), path):
+        head = next(_pieces(table, names[place], path), None)
+        if head is None:
+            raise _empty(path)
+        heads.append((names[place], head))
+    return heads
+
+
+def _shape(
+    table: pq.ParquetFile, heads: Sequence[tuple[str, npt.NDArray[np.generic]]]
+) -> tuple[tuple[int, int], np.dtype[np.generic]]:
+    width = sum(head.shape[1] for _, head in heads)
+    return (table.metadata.num_rows, width), np.result_type(*[head for _, head in heads])
+
+
+def _fill(
+    values: npt.NDArray[np.generic],
+    table: pq.ParquetFile,
+    heads: Sequence[tuple[str, npt.NDArray[np.generic]]],
+    path: Path,
+) -> None:
+    """Column by column, since decoders of many columns at once take several times the memory of the values."""
+    ends = np.cumsum([head.shape[1] for _, head in heads])
+    for (name, head), end in zip(heads, ends, strict=True):
+        part = values[:, end - head.shape[1] : end]
+        filled = 0
+        for piece in _pieces(table, name, path):
+            if piece.shape[1] != part.shape[1]:
+                raise _uneven(name, part.shape[1], piece.shape[1], filled, path)
+            rows = part[filled : filled + len(piece)]
+            filled += len(piece)
+            if len(rows) == len(piece):
+                rows[:] = piece
+        _check_rows(table, filled, path)
 
 
 def read_parquet_column(path: Path, column: str | None) -> npt.NDArray[np.generic]:

@@ -62,7 +62,7 @@ class Assembly:
                 growing[key].add(one)
         for port, belief in piece.beliefs.items():
             self._beliefs[port].add(belief)
-        if self._terms:
+        if self._terms is not None:
             self._terms.add(piece.elbo or {}, n)
         self.done += n
 
@@ -73,7 +73,8 @@ class Assembly:
             for port, growing in self._messages.items()
         }
         beliefs = {port: growing.whole() for port, growing in self._beliefs.items()}
-        return Outbox(elbo=self._terms and self._terms.whole(), beliefs=beliefs, **messages)
+        terms = None if self._terms is None else self._terms.whole()
+        return Outbox(elbo=terms, beliefs=beliefs, **messages)
 
     def _begin(self, first: Outbox) -> None:
         for port, message in first.messages.items():
@@ -155,9 +156,7 @@ class _Filled:
         changes = dict(self._tensors)
         if self._spill:
             changes.update({name: getattr(self._first, name).cpu() for name in self._first.shared})
-        # dataclasses.replace is blind to which field a name is of.
-        whole: Message = dataclasses.replace(self._first, missing=self._missing, **changes)  # type: ignore[arg-type]
-        return whole
+        return dataclasses.replace(self._first, missing=self._missing, **changes)
 
     def _room(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         if self._spill:
@@ -205,7 +204,7 @@ class TermsAssembly:
     def add(self, piece: Terms, n: int) -> None:
         """The terms of the next n items, (n,) or ()."""
         if not self._terms:
-            self._terms = {name: term if self._whole(term, n) else self._room() for name, term in piece.items()}
+            self._terms = {name: term if self._whole(term, n) else self._room(term) for name, term in piece.items()}
         for name, whole in self._terms.items():
             if not self._whole(piece[name], n):
                 whole[self._done : self._done + n] = piece[name]
@@ -218,12 +217,12 @@ class TermsAssembly:
     def _whole(self, term: Tensor, n: int) -> bool:
         return not term.ndim or n == self._size
 
-    def _room(self) -> Tensor:
-        # They are summed as such.
+    def _room(self, first: Tensor) -> Tensor:
+        # They are summed as float64.
         shape, dtype = (self._size,), torch.float64
         if self._spill and self._spill.takes([(shape, dtype)]):
             return self._spill.empty(shape, dtype)
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device=first.device)
 
 
 def _put(target: Tensor, here: slice | Tensor, values: Tensor) -> None:

@@ -178,7 +178,7 @@ def _batches(module: Module, call: Call) -> Batches:
     context = module.context
     explained = frozenset(name for name, _ in module.ins())
     batches = Batches(call.mail, explained, context.device, module.dtype, module.sequential, call.lengths)
-    context.round, context.plate_size = call.round, batches.size
+    context.round, context.plate_size = call.round, batches.size * context.shards  # parts are of about one size
     return batches
 
 

@@ -46,8 +46,8 @@ class Memory:
         if self.reservoir.size:
             self.reservoir.offer(items)
             return
-        for name, total in totals.items():
-            self._sums[name] = added(total, self._forgotten(name))
+        past = {name: scaled(before, self._forgetting) for name, before in self._sums.items()}
+        self._sums = past | {name: added(total, past.get(name)) for name, total in totals.items()}
 
     def _forgotten(self, name: str) -> Statistics | None:
         """The sums of a module, as they count beside the next chunk."""

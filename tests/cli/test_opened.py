@@ -10,6 +10,7 @@ import torch
 from pgmgraph import Run, fit
 from pgmgraph.cli.opened import again, learnt, plan_of, sources_of
 from pgmgraph.config import load_graph
+from pgmgraph.streams import fit_stream
 from tests.cli.calls import done, wrong
 from tests.test_fit import same, states
 
@@ -45,3 +46,11 @@ def test_a_run_that_python_began_goes_on_with_data_from_files(folder: Path) -> N
     whole = load_graph("graph.yaml", {"pixels": pixels})
     fit(whole, rounds=2)
     assert same(states(Run("run").graph()), states(whole))
+
+
+def test_a_run_that_learnt_from_a_stream_goes_on_in_python(folder: Path) -> None:
+    graph = load_graph("graph.yaml", {"pixels": np.load("digits.npy")})
+    list(fit_stream(graph, [], run_dir="run"))
+    message = wrong(2, "resume", "run", "--rounds", 2)
+    assert "fit_stream(graph, source, run_dir='run', resume=True)" in message
+    assert "No such key" not in message

@@ -45,7 +45,7 @@ BASE: dict[str, Any] = {
         (("observations", "vae"), {"event_shape": [1]}, ("modules.vae: The name 'vae' is taken",)),
         (("observations", "my pixels"), {"event_shape": [1]}, ("observations.my pixels", "Python identifier")),
         # modules
-        (("modules", "gmm"), "gmm", ("modules.gmm: Expected a mapping with the key module", "Installed: classifier")),
+        (("modules", "gmm"), "gmm", ("modules.gmm: Expected a mapping with the key module", "Installed: class_prior")),
         (("modules", "gmm"), {"components": 3}, ("modules.gmm: Expected a mapping with the key module",)),
         (("modules", "gmm", "module"), "gmn", ("modules.gmm.module: No module named 'gmn'", "Did you mean 'gmm'?")),
         (("modules", "gmm", "module"), "json:load", ("modules.gmm.module: Expected a subclass of pgmgraph.Module",)),

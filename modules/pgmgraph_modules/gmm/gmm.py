@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -28,6 +27,7 @@ from pgmgraph import (
     PooledGaussianPotential,
 )
 from pgmgraph.errors import DataError, WiringError
+from pgmgraph_modules.arguments import check_choice, check_counts, check_positive
 from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.conjugate.prior import prior_from
 from pgmgraph_modules.gmm import pyro_model
@@ -125,20 +125,12 @@ class GMM(Module):
         mean: list[float] | None = None,
         scale: float | None = None,
     ) -> None:
-        counted = {"components": components, "starts": starts, "passes": passes, "sweeps": sweeps}
-        for name, number in {**counted, "batch_size": batch_size, "delay": delay}.items():
-            if not 1 <= number < math.inf:
-                raise ValueError(f"Expected {name} of at least 1; got {number}.")
-        for name, value in {"concentration": concentration, "mean_precision": mean_precision, "scale": scale}.items():
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"Expected a positive {name}; got {value}.")
-        for name, choice, choices in (
-            ("covariance", covariance, ("full", "diagonal")),
-            ("inference", inference, ("vb", "gibbs", "svi")),
-            ("message", message, ("expected", "component", "mean", "mixture")),
-        ):
-            if choice not in choices:
-                raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
+        check_counts({"components": components, "starts": starts, "passes": passes, "sweeps": sweeps})
+        check_counts({"batch_size": batch_size, "delay": delay})
+        check_positive({"concentration": concentration, "mean_precision": mean_precision, "scale": scale})
+        check_choice("covariance", covariance, ("full", "diagonal"))
+        check_choice("inference", inference, ("vb", "gibbs", "svi"))
+        check_choice("message", message, ("expected", "component", "mean", "mixture"))
         if draws < 2 or draws % 2:
             raise ValueError(f"Expected draws as an even number of at least 2; got {draws}.")
         if not 0.5 < forgetting <= 1:

@@ -24,6 +24,7 @@ from pgmgraph import (
     PooledGaussianPotential,
 )
 from pgmgraph.errors import DataError, MessageTypeError, WiringError
+from pgmgraph_modules.arguments import check_choice, check_counts, check_positive
 from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.conjugate.prior import prior_from
@@ -96,21 +97,12 @@ class HMM(Module):
         freedom: float | None = None,
         scale: float | None = None,
     ) -> None:
-        for name, number in {"states": states, "starts": starts, "passes": passes}.items():
-            if number < 1:
-                raise ValueError(f"Expected {name} of at least 1; got {number}.")
-        for name, value in {
-            "concentration": concentration,
-            "start_concentration": start_concentration,
-            "mean_precision": mean_precision,
-            "scale": scale,
-        }.items():
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"Expected a positive {name}; got {value}.")
+        check_counts({"states": states, "starts": starts, "passes": passes})
+        check_positive({"concentration": concentration, "start_concentration": start_concentration})
+        check_positive({"mean_precision": mean_precision, "scale": scale})
         if not 0 <= stickiness < math.inf:
             raise ValueError(f"Expected stickiness of 0 or more; got {stickiness}.")
-        if covariance not in ("full", "diagonal"):
-            raise ValueError(f"Expected covariance as one of full, diagonal; got {covariance!r}.")
+        check_choice("covariance", covariance, ("full", "diagonal"))
         self.states = states
         self.concentration = concentration
         self.start_concentration = start_concentration

@@ -23,6 +23,7 @@ from pgmgraph import (
     SparsePoint,
 )
 from pgmgraph.errors import ShapeError, UnknownNameError, WiringError
+from pgmgraph_modules.arguments import check_counts
 from pgmgraph_modules.lda.documents import Documents, expected_words
 from pgmgraph_modules.lda.drawing import drawn_counts, drawn_proportions, tempered
 from pgmgraph_modules.lda.pages import Likelihoods
@@ -96,9 +97,7 @@ class LDA(Module):
         forgetting: float = 0.7,
         weights: Mapping[str, float] | None = None,
     ) -> None:
-        for name, number in {"topics": topics, "passes": passes, "batch_size": batch_size, "delay": delay}.items():
-            if number is not None and not 1 <= number < math.inf:
-                raise ValueError(f"Expected {name} of at least 1; got {number}.")
+        check_counts({"topics": topics, "passes": passes, "batch_size": batch_size, "delay": delay})
         for name, value in {"concentration": concentration, "word_concentration": word_concentration}.items():
             if not _LEAST_CONCENTRATION <= value < math.inf:
                 raise ValueError(f"Expected {name} of at least {_LEAST_CONCENTRATION}; got {value}.")

@@ -25,6 +25,7 @@ from pgmgraph import (
     PooledGaussianPotential,
 )
 from pgmgraph.errors import DataError, ScheduleError, ShapeError, UnknownNameError, WiringError
+from pgmgraph_modules.arguments import check_choice, check_counts, check_positive
 from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.conjugate.prior import prior_from
 from pgmgraph_modules.multimodal.belief import JointBelief
@@ -106,20 +107,11 @@ class MultimodalMixture(Module):
         cooling: int = 60,
         passes: int = 2,
     ) -> None:
-        counted = {"components": components, "starts": starts, "cooling": cooling, "passes": passes}
-        for name, number in counted.items():
-            if number < 1:
-                raise ValueError(f"Expected {name} of at least 1; got {number}.")
-        for name, value in {
-            "concentration": concentration,
-            "table_concentration": table_concentration,
-            "word_concentration": word_concentration,
-            **{f"weight of {port}": weight for port, weight in (weights or {}).items()},
-        }.items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"Expected a positive {name}; got {value}.")
-        if covariance not in ("full", "diagonal"):
-            raise ValueError(f"Expected covariance as one of full, diagonal; got {covariance!r}.")
+        check_counts({"components": components, "starts": starts, "cooling": cooling, "passes": passes})
+        check_positive({"concentration": concentration, "table_concentration": table_concentration})
+        check_positive({"word_concentration": word_concentration})
+        check_positive({f"weight of {port}": weight for port, weight in (weights or {}).items()})
+        check_choice("covariance", covariance, ("full", "diagonal"))
         self.components = components
         self.concentration = concentration
         self.table_concentration = table_concentration

@@ -22,6 +22,7 @@ from pgmgraph import (
     Point,
 )
 from pgmgraph.errors import ScheduleError
+from pgmgraph_modules.arguments import check_choice, check_counts
 from pgmgraph_modules.multimodal.linear_factor import LinearFactor, covariance
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -66,11 +67,8 @@ class SharedVector(Module):
     dtype = torch.float64
 
     def __init__(self, latent_dim: int, *, noise: Literal["full", "diagonal"] = "full", passes: int = 5) -> None:
-        for name, number in {"latent_dim": latent_dim, "passes": passes}.items():
-            if number < 1:
-                raise ValueError(f"Expected {name} of at least 1; got {number}.")
-        if noise not in ("full", "diagonal"):
-            raise ValueError(f"Expected noise as one of full, diagonal; got {noise!r}.")
+        check_counts({"latent_dim": latent_dim, "passes": passes})
+        check_choice("noise", noise, ("full", "diagonal"))
         self.latent_dim = latent_dim
         self.noise = noise
         self.passes = passes

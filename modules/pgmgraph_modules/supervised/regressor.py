@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,27 +51,6 @@ class Regressor(Predictor):
     """
 
     predicted = Out(Gaussian)
-
-    def __init__(
-        self,
-        *,
-        hidden: Sequence[int] = (),
-        weight: float = 1.0,
-        prior_variance: float = 1.0,
-        epochs: int = 10,
-        first_epochs: int | None = None,
-        batch_size: int = 128,
-        lr: float = 1e-2,
-    ) -> None:
-        super().__init__(
-            hidden=hidden,
-            weight=weight,
-            prior_variance=prior_variance,
-            epochs=epochs,
-            first_epochs=first_epochs,
-            batch_size=batch_size,
-            lr=lr,
-        )
 
     @property
     def outputs(self) -> int:

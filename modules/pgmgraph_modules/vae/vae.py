@@ -28,6 +28,7 @@ from pgmgraph import (
     Point,
 )
 from pgmgraph.errors import ShapeError
+from pgmgraph_modules.arguments import check_choice
 from pgmgraph_modules.svi import Optimiser, SVIModule
 from pgmgraph_modules.vae import networks
 from pgmgraph_modules.vae.likelihoods import LIKELIHOODS
@@ -110,13 +111,9 @@ class VAE(SVIModule):
         lowest = min(kl_weight.start, kl_weight.end) if isinstance(kl_weight, Ramp) else kl_weight
         if not lowest > 0:
             raise ValueError(f"Expected a positive kl_weight; got {lowest}.")
-        for name, choice, choices in (
-            ("architecture", architecture, tuple(ARCHITECTURES)),
-            ("likelihood", likelihood, tuple(LIKELIHOODS)),
-            ("send", send, ("belief", "mean", "sample")),
-        ):
-            if choice not in choices:
-                raise ValueError(f"Expected {name} as one of {', '.join(choices)}; got {choice!r}.")
+        check_choice("architecture", architecture, tuple(ARCHITECTURES))
+        check_choice("likelihood", likelihood, tuple(LIKELIHOODS))
+        check_choice("send", send, ("belief", "mean", "sample"))
         self.latent_dim = latent_dim
         self.architecture = architecture
         self.hidden = ARCHITECTURES[architecture].hidden if hidden is None else tuple(hidden)

@@ -99,6 +99,14 @@ class RayExecutor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def join(self) -> None:
+        """Join the cluster, or begin it; `setup` does so too.
+
+        Raises:
+            WorkerError: there is none.
+        """
+        self._joined |= cluster.join(self._address)
+
     def close(self) -> None:
         """End all processes, and the cluster if it was begun here."""
         self._stop()
@@ -123,7 +131,7 @@ class RayExecutor:
         for name, context in contexts.items():
             worker.set_up(modules[name], context)
         self._watcher = watcher
-        self._joined |= cluster.join(self._address)
+        self.join()
         self._stop()
         self._crews = {
             name: Crew(name, one, self._terms(name), self._store, self._wait) for name, one in modules.items()

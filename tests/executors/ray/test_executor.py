@@ -32,8 +32,6 @@ def learn(executor: RayExecutor | None, heard: list[Event], **arguments: object)
     return graph, fit(graph, rounds=3, seed=1, callbacks=[heard.append], executor=executor, **arguments)  # type: ignore[arg-type]
 
 
-# A mixture that learns from draws lowers F, which knows beliefs: here as there.
-@pytest.mark.filterwarnings("ignore:Updating seen:pgmgraph.errors.BoundDecreased")
 def test_what_is_learnt_elsewhere_is_what_is_learnt_here_bit_for_bit(executor: RayExecutor, tmp_path: Path) -> None:
     here, there = list[Event](), list[Event]()
     alone, one = learn(None, here, schedule="up_down")
@@ -54,12 +52,32 @@ def test_what_is_learnt_elsewhere_is_what_is_learnt_here_bit_for_bit(executor: R
     ]
     told = [(event.module, event.done) for event in there if isinstance(event, Progress)]
     assert {("vae", 1), ("vae", 2)} <= set(told)
-    # Learning that goes on, here or there, goes on alike; and so does a run that is resumed.
-    more = fit(alone, rounds=1, seed=1).history["F"]
+    # A run that was begun there can be resumed here.
     again = two_senses(send="sample")
     resumed = fit(again, rounds=4, seed=1, schedule="up_down", run_dir=tmp_path / "run", resume=True, report=False)
     assert resumed.history["F"][:3] == one.history["F"]
-    assert fit(spread, rounds=1, seed=1, executor=executor).history["F"] == more
+
+
+@pytest.mark.slow
+def test_learning_goes_on_alike_here_and_there(executor: RayExecutor) -> None:
+    here, there = two_senses(), two_senses()
+    fit(here, rounds=2, seed=1)
+    fit(there, rounds=2, seed=1)
+    # Messages and what is known of F are made anew, there as here; a schedule that looks is asked stage by stage.
+    expected = fit(here, rounds=2, seed=1, schedule="residual", restarts=1)
+    found = fit(there, rounds=2, seed=1, schedule="residual", executor=executor)
+    assert found.history["F"] == expected.history["F"]
+    assert same(parameters(there), parameters(here))
+
+
+@pytest.mark.slow
+def test_beginnings_are_compared_alike_here_and_there(executor: RayExecutor) -> None:
+    here, there = two_senses(), two_senses()
+    expected = fit(here, rounds=3, seed=1, restarts=2, restart_rounds=2)
+    found = fit(there, rounds=3, seed=1, restarts=2, restart_rounds=2, executor=executor)
+    assert found.beginnings == expected.beginnings
+    assert found.history["F"] == expected.history["F"]
+    assert same(parameters(there), parameters(here))
 
 
 def test_an_error_of_a_module_arrives_as_it_was_raised(executor: RayExecutor) -> None:
