@@ -39,7 +39,7 @@ class Ours:
         batches = Batches({"x": Parcel(belief, Gaussian)}, frozenset({"x"}), CPU, self.gmm.dtype)
         torch.manual_seed(SEED)
         self.gmm.start(batches)
-        [self.batch] = batches.in_order(self.gmm.at_once)
+        [self.batch] = batches.in_order()
         self.belief = belief
 
     @torch.no_grad()

@@ -1,11 +1,17 @@
-"""The graphs that `benchmarks.scale` runs."""
+"""The graphs that `benchmarks.scale` runs; and one of them as a program of its own, which knows nothing of others."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from statistics import median
+
 import numpy as np
+import torch
 
 from benchmarks.report import images
-from pgmgraph import ModelGraph, Observation
+from pgmgraph import ModelGraph, Observation, fit
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.vae import VAE
 
@@ -43,3 +49,30 @@ def mixture(n: int) -> ModelGraph:
     graph = ModelGraph(points=points, gmm=gmm)
     graph.connect(points.value, gmm.x)
     return graph
+
+
+def possible(case: str, n: int, hidden: tuple[int, ...]) -> float:
+    """What two programs that know nothing of each other take at the same time, against one after the other.
+
+    Half would be two cores to themselves; memory and whoever else is on the machine make it more.
+    """
+    command = [sys.executable, "-m", "benchmarks.scaled", json.dumps([case, n, hidden])]
+
+    def seconds(programs: int) -> float:
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(programs)]
+        return max(float(program.communicate()[0]) for program in running)
+
+    return seconds(2) / (2 * seconds(1))
+
+
+def main() -> None:
+    """Print the median seconds of a round."""
+    case, n, hidden = json.loads(sys.argv[1])
+    torch.set_num_threads(1)
+    graph = mixture(n) if case == "mixture" else vae_gmm(n, tuple(hidden))
+    seconds = fit(graph, rounds=4, seed=SEED).history["seconds"][1:]
+    print(median(value for value in seconds if value is not None))
+
+
+if __name__ == "__main__":
+    main()

@@ -135,15 +135,15 @@ class _Filling:
     def _gap(self, name: str, message: Message) -> Tensor:
         """Where a message holds placeholders, (N,) bool: it is flagged, and its holder was told nothing there.
 
-        A parent that knows something from elsewhere sends what it predicts of a child that knows nothing. What a
-        module flags of its own is a placeholder whatever it was told: an empty document says nothing of its topics.
+        A holder that knows something from elsewhere sends what it predicts of a child that knows nothing. What an
+        encoder flags of its own is a placeholder whatever it was told, since it knows no prior: an empty document.
         """
         flagged = message.missing_rows().cpu()
         if name in self._graph.observations:
             return flagged
         holder, port = name.split(".")
         above = [wire for wire in self._graph.wires_above(holder, port) if wire.held_by_parent]
-        if not above:
+        if not above and self._modules[holder].amortised:
             return flagged
         for wire in above:
             holder = wire.parent

@@ -156,20 +156,14 @@ class Ledger:
         old = list(before.values())
         if any(terms is None or not terms.exact for terms in (*old, *after)):
             return
-        updated = [report.module for report in reports]
-        if any(report.guarantee != "exact" for report in reports) or not self._told_what_counts(updated):
-            return
-        if not _climbs(self._engine.graph, updated, list(before)):
+        if any(report.guarantee != "exact" for report in reports) or not _climbs(
+            self._engine.graph, [report.module for report in reports], list(before)
+        ):
             return
         rise = sum(terms.total for terms in after if terms) - sum(terms.total for terms in old if terms)
         size = sum(abs(value) for terms in after if terms for value in terms.values.values())
         if rise < -_TOLERANCE * size:
             self._alarm(", ".join(report.module for report in reports), -rise)
-
-    def _told_what_counts(self, names: Sequence[str]) -> bool:
-        """Whether these modules learn from the very beliefs that F is taken under: older schemes send others."""
-        below = (wire for name in names for wire in self._engine.graph.wires_below(name))
-        return all(wire.held_by_parent or self._engine.mail.candid(wire.variable) for wire in below)
 
     def _alarm(self, modules: str, fall: float) -> None:
         round = self._engine.graph.rounds_done
@@ -185,10 +179,14 @@ class Ledger:
 def _climbs(graph: ModelGraph, updated: Sequence[str], affected: Sequence[str]) -> bool:
     """Whether the wiring lets exact updates of these modules raise F.
 
-    No two of them share a wire, every prior from above arrives whole, no variable has a product of priors.
+    No two of them share a wire, what they learn from are the beliefs that F is taken under, every prior from above
+    arrives whole, no variable has a product of priors.
     """
     for wire in graph.wires:
         if wire.child in updated and wire.parent in updated:
+            return False
+        child = graph.modules.get(wire.child)
+        if wire.parent in updated and child is not None and not child.candid:
             return False
         if wire.child not in affected:
             continue

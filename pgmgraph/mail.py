@@ -97,13 +97,6 @@ class Mail:
         message = self._forward.get(variable)
         return message and message.fetched()
 
-    def candid(self, variable: str) -> bool:
-        """Whether what a child sent of a variable that it holds is what F takes for its belief."""
-        sent, believed = self._forward.get(variable), self._believed.get(variable)
-        if sent is None or believed is None or sent is believed:
-            return True
-        return difference(sent.fetched(), believed.fetched()) == 0
-
     def ready(self, name: str) -> bool:
         """Whether a message lies at every wired In port of a module that needs one, and at one at least."""
         wires = self._below[name]

@@ -162,6 +162,8 @@ class Module(Node):
             one is left out of the pass. None, or a number as large as the plate: all items, one step a pass.
         at_once: the most items that `statistics`, `send` and `elbo` are given at a time; None for all.
         amortised: whether `send` ignores what comes from above, as an encoder does.
+        candid: whether `send` tells the very belief of each variable that it holds. Where it tells something else, and
+            the belief by `Outbox(beliefs=...)`, what a parent learns from it may lower F by no fault of the parent's.
         elbo_items: on how many items of the plate `elbo` is evaluated and scaled up; None for all.
         sequential: whether it looks along time. `statistics`, `send`, `elbo` and `update` then take an argument
             `sequences` as well, (S,) int64: how many of the rows belong to each sequence, which come whole, one after
@@ -180,6 +182,7 @@ class Module(Node):
     step_items: int | None = None
     at_once: int | None = 65_536
     amortised: bool = False
+    candid: bool = True
     elbo_items: int | None = None
     sequential: bool = False
     dtype: torch.dtype = torch.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -14,8 +15,8 @@ from torch import Tensor
 from pgmgraph.messages import GaussianPotential, Index, Message, MessageType, convert
 from pgmgraph.prefetch import prefetched
 
-# Mail that is smaller lies in memory, where a minibatch costs less than a thread to fetch it.
-_PREFETCHED_BYTES = 1 << 29
+# What is smaller the system keeps in memory once it was read, and there a thread costs a tenth more than it saves.
+_PREFETCHED_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ PUBLIC_PACKAGES = (
     "pgmgraph.streams",
     "pgmgraph.trackers",
 )
-SHARED = {"svi", "conjugate"}
+SHARED = {"arguments", "conjugate", "svi"}
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "managers"}
 
 LAYERED = [file for file in sorted(CORE.rglob("*.py")) if file != CORE / "__init__.py"]

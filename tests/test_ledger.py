@@ -187,8 +187,9 @@ def test_a_module_that_is_sent_something_else_than_the_belief_is_not_held_to_it(
         graph = ModelGraph(pixels=pixels, vae=vae, gmm=gmm)
         graph.connect(pixels.value, vae.x)
         graph.connect(vae.z, gmm.x)
-        trace = fit(graph, rounds=6, strict=True).trace
-        return [after.F - before.F for before, after in pairwise(trace) if after.modules == ("gmm",) and before.F]
+        pairs = pairwise(fit(graph, rounds=6, strict=True).trace)
+        known = [(before.F, after.F) for before, after in pairs if after.modules == ("gmm",)]
+        return [after - before for before, after in known if before is not None and after is not None]
 
     assert min(learnt("mean")) < 0
     assert min(learnt("belief")) > 0

@@ -290,3 +290,25 @@ def test_a_part_is_looked_at_where_it_lies() -> None:
     assert dense(part).data_ptr() == values[2:].data_ptr()
     assert part.point.missing_rows().tolist() == [False, True, False]
     assert (len(part), part.plate, part.point.scale, part.value_range) == (3, "rooms", 0.5, whole.value_range)
+
+
+@pytest.mark.parametrize("most", [1, 10, 10**6])
+def test_the_range_is_read_in_pieces_of_few_values(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    read: list[int] = []
+    aminmax = torch.Tensor.aminmax
+
+    def counted(piece: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        read.append(piece.numel())
+        return aminmax(piece)
+
+    monkeypatch.setattr("pgmgraph.observation._VALUES_AT_ONCE", most)
+    monkeypatch.setattr(torch.Tensor, "aminmax", counted)
+    values = torch.randn(50, 2, 3, generator=torch.Generator().manual_seed(0))
+    missing = torch.arange(50) % 9 == 2
+    seen = Observation(values, missing=missing)
+    assert seen.value_range == (float(values[~missing].min()), float(values[~missing].max()))
+    assert max(read) <= max(most, 6)
+    assert sum(read) == 6 * int((~missing).sum())
+    values[[7, 48]] = torch.nan
+    with refused(DataError, "2 of 50 rows: 7, 48"):
+        Observation(values, missing=missing)

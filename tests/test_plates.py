@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Self
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgmgraph.messages import Gaussian, GaussianPotential, Point, PooledGaussianPotential
 from pgmgraph.plates import Batch, Batches, Parcel
+from tests.bits import bits_of
 from tests.toys import Centre, Noisy
 
 CPU = torch.device("cpu")
@@ -156,3 +161,38 @@ def test_statistics_of_minibatches_add_up_to_those_of_the_plate(n, size, seed):
 def test_the_placeholder_is_the_first_item_missing_or_not() -> None:
     assert rows_of(plate(5, torch.ones(5, dtype=torch.bool)).placeholder()) == [0]
     assert rows_of(plate(5, torch.arange(5) == 3).placeholder()) == [0]
+
+
+@pytest.mark.parametrize("lengths", [None, torch.tensor([3, 5, 1, 8, 6])], ids=["items", "sequences"])
+@pytest.mark.parametrize("missing", [None, torch.arange(23) % 5 == 1], ids=["whole", "missing"])
+def test_what_is_prefetched_is_what_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, missing: torch.Tensor | None, lengths: torch.Tensor | None
+) -> None:
+    pooled = PooledGaussianPotential(torch.rand(23, 4), torch.randn(4, 3), torch.rand(4, 3, 3), torch.randn(4))
+    pixels = Point(torch.arange(23 * 2, dtype=torch.uint8).reshape(23, 2), 1 / 255, missing=missing)
+    mail = {"x": Parcel(pixels, Point), "z": Parcel(pooled, GaussianPotential)}
+    batches = Batches(mail, frozenset({"x"}), CPU, torch.float32, lengths is not None, lengths)
+    found = []
+    for least in (1 << 60, 0):
+        monkeypatch.setattr("pgmgraph.plates._PREFETCHED_BYTES", least)
+        torch.manual_seed(3)
+        shuffled = [bits_of(batch) for batch in batches.shuffled(4)]
+        found.append((shuffled, [bits_of(batch) for batch in batches.in_order(4)], torch.get_rng_state().tolist()))
+    assert found[0] == found[1]
+
+
+def test_an_error_in_reading_ahead_comes_to_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Point):
+        def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Self:
+            if int(self.value.max()) >= 8:
+                raise OSError("the disk is gone")
+            return super().to(device, dtype)
+
+    monkeypatch.setattr("pgmgraph.plates._PREFETCHED_BYTES", 0)
+    mail = {"x": Parcel(Broken(torch.arange(12.0)[:, None]), None)}
+    given = Batches(mail, frozenset({"x"}), CPU, torch.float64).in_order(4)
+    next(given)
+    next(given)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(given)
+    assert not [one for one in threading.enumerate() if one.name.startswith("pgmgraph-prefetch")]

@@ -236,7 +236,7 @@ def test_the_range_of_sums_is_what_is_compared():
     with refused(DataError, "within [0, 1] at shares.x", "to 1.5"):
         graph(average=False).check()
     # Where all members are left out there is no sum that could be out of range.
-    absent = Observation(torch.full((N, 1), 0.5), plate="members", groups={"images": IDS}, missing=torch.ones(N) > 0)
+    absent = graph(average=False)["seen"].absent(SIZE)
     assert graph(average=False).check({"seen": absent}).sizes["images"] == SIZE
 
 

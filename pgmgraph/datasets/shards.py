@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,11 +27,10 @@ def shard_paths(folder: Path) -> list[Path]:
         DataFileError: the folder is unreadable.
     """
     try:
-        names = sorted(os.listdir(folder))
+        paths = sorted(folder.iterdir())
     except OSError as error:
         raise unreadable(folder, error) from error
-    paths = [folder / name for name in names if not name.startswith(".")]
-    return [path for path in paths if path.suffix.lower() in SUFFIXES]
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
 
 
 def read_shards(paths: Sequence[Path], columns: str | None) -> npt.NDArray[np.generic]:

@@ -122,10 +122,13 @@ class _Filled:
         tensors = {name: getattr(first, name) for name in first.per_item}
         shapes = {name: ((self._plate_size, *one.shape[1:]), one.dtype) for name, one in tensors.items()}
         self._spill = spill if spill and spill.takes(shapes.values()) else None
+        single = self._rows is None and len(first) == batches.size
         # A single piece is the message, without a copy.
-        self._alone = self._spill is None and self._rows is None and len(first) == batches.size
+        self._alone = self._spill is None and single
         self._tensors: dict[str, Tensor] = {}
-        if not self._alone:
+        if self._spill and single:
+            self._tensors = {name: _laid_like(one, self._spill) for name, one in tensors.items()}
+        elif not self._alone:
             self._tensors = {name: self._room(shape, dtype) for name, (shape, dtype) in shapes.items()}
         self._missing: Tensor | None = None
         if self._rows is not None:
@@ -223,6 +226,15 @@ class TermsAssembly:
         if self._spill and self._spill.takes([(shape, dtype)]):
             return self._spill.empty(shape, dtype)
         return torch.empty(shape, dtype=dtype, device=first.device)
+
+
+def _laid_like(tensor: Tensor, spill: Spill) -> Tensor:
+    """Room for a tensor with its dimensions in the same order: products of matrices differ by it in the last digit."""
+    if 0 in tensor.stride():
+        return spill.empty(tensor.shape, tensor.dtype)
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    room = spill.empty([tensor.shape[place] for place in order], tensor.dtype)
+    return room.permute([order.index(place) for place in range(tensor.ndim)])
 
 
 def _put(target: Tensor, here: slice | Tensor, values: Tensor) -> None:

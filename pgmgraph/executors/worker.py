@@ -12,7 +12,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from pgmgraph.errors import CapabilityError, DefinitionError, DivergedError, MessageError
+from pgmgraph.errors import CapabilityError, DataError, DefinitionError, DivergedError, MessageError
 from pgmgraph.executors.assembly import Assembly, Growing, TermsAssembly, growing
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.executors.past import Past, Statistics, added, kind, scaled
@@ -79,9 +79,13 @@ def start(module: Module, call: Call) -> bool:
     return True
 
 
-def statistics(module: Module, call: Call) -> Statistics:
-    """What one pass over the call's part of the plate adds to what the module learns from."""
-    batches = _batches(module, call)
+def part(module: Module, call: Call) -> Batches:
+    """The call's part of the plate, for all passes of an update: what was laid out in one serves the next."""
+    return _batches(module, call)
+
+
+def statistics(module: Module, call: Call, batches: Batches) -> Statistics:
+    """What one pass over a part of the plate adds to what the module learns from."""
     with seeded(call.seed, module.context.device), torch.no_grad():
         [total] = _totals(module, batches)
     return total
@@ -202,6 +206,8 @@ def _learn_and_send(
     module: Module, batches: Batches, past: Past | None, spill: Spill | None
 ) -> tuple[Outbox, Statistics | None]:
     """What the module sends after it has learnt; and over a stream, what it learnt of the new items."""
+    if batches.size == 0:
+        raise DataError(f"Expected items for {module.context.name} to learn from; every row below it is missing.")
     if module.context.updates == 0 and has(module, "start"):
         method(module, "start", "which it has")(batches)
     if has(module, "update"):

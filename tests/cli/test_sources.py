@@ -54,3 +54,11 @@ def test_observations_without_data_are_asked_for() -> None:
         require_data(graph, {})
     require_data(graph, {"a": 1})
     require_data(ModelGraph(a=Observation(np.ones((3, 2))), gmm=GMM(2)), {})
+
+
+def test_a_folder_of_shards_is_one_observation(tmp_path: Path) -> None:
+    values = np.arange(12.0).reshape(6, 2)
+    for number in range(3):
+        np.save(tmp_path / f"part-{number}.npy", values[2 * number : 2 * number + 2])
+    [read] = values_of({"x": absolute("", tmp_path)}).values()
+    np.testing.assert_array_equal(read, values)

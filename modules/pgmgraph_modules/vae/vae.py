@@ -142,6 +142,11 @@ class VAE(SVIModule):
         """The weight of the KL term in this round."""
         return self.kl_weight.at(self.context.round) if isinstance(self.kl_weight, Ramp) else self.kl_weight
 
+    @property
+    def candid(self) -> bool:  # type: ignore[override]  # it depends on what was chosen
+        """See `Module`: the older schemes send something else than the belief."""
+        return self.scheme == "belief"
+
     def supports(self) -> dict[str, tuple[float, float]]:
         """See `Module`."""
         support = LIKELIHOODS[self.likelihood].support

@@ -22,6 +22,7 @@ from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Updated
 from pgmgraph.executors.past import Statistics
 from pgmgraph.executors.ray.packing import Layout, Letter, Packed, flattened, opened, packed, restored
 from pgmgraph.module import Draws, Guarantee, Module, Outbox, expected
+from pgmgraph.plates import Batches
 
 # Ray leaves these without types.
 _own_address: Callable[[], str] = get_node_ip_address
@@ -73,6 +74,8 @@ class ModuleActor:
         self._module = _unpacked(module, self._device)
         self._module.context.progress = self._report
         self._number = 0
+        self._part: Batches | None = None
+        self._busy = 0.0
         self._lock = threading.Lock()
         self._reports: list[tuple[int, int, Mapping[str, float]]] = []
         self._heard = time.monotonic()
@@ -84,7 +87,7 @@ class ModuleActor:
     def load(self, values: object, updates: int, number: int) -> None:
         """Put the module back to what it had learnt; the update after `number` is the next."""
         worker.load(self._module, _state(values, updates))
-        self._number = number
+        self._number, self._part = number, None
 
     def update(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
         """Learn and send: the answer, the state, and a letter for each of `call.sends`."""
@@ -105,17 +108,28 @@ class ModuleActor:
     def statistics(self, number: int, call: Call, layout: Layout, *letters: Letter) -> Statistics:
         """What this part of the plate adds to what is learnt from."""
         self._in_turn(number)
-        return worker.statistics(self._module, self._with_mail(call, layout, letters))
+        begin = time.perf_counter()
+        if self._part is None:
+            self._part, self._busy = worker.part(self._module, self._with_mail(call, layout, letters)), 0.0
+        self._heard = time.monotonic()
+        total = worker.statistics(self._module, call, self._part)
+        self._busy += time.perf_counter() - begin
+        return total
 
     def learn(self, number: int, call: Call, *parts: Statistics) -> None:
         """Learn from the statistics of all parts, in the order of the parts."""
         self._in_turn(number)
+        begin = time.perf_counter()
         worker.learn(self._module, call, parts)
+        self._busy += time.perf_counter() - begin
 
     def answer(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
         """As `update`, for a part of the plate, after all of them have learnt."""
         self._in_turn(number)
-        return self._answered(number, call, worker.answer(self._module, self._with_mail(call, layout, letters)))
+        self._part = None
+        answered = worker.answer(self._module, self._with_mail(call, layout, letters))
+        whole = dataclasses.replace(answered, seconds=self._busy + answered.seconds)
+        return self._answered(number, call, whole)
 
     def meet(self, address: str, shard: int, shards: int) -> None:
         """Meet the other parts' processes, to average gradients with them."""

@@ -358,6 +358,14 @@ def test_a_belief_about_an_empty_document_is_drawn_from_above():
     fit(graph, rounds=3)
     drawn = generate(graph, {"words": torch.zeros(6)}, n=1000)["vae.z"].double()
     told = infer(graph, {"words": torch.zeros(2, 6)}, draws=1000)["vae.z"]
+    # Row by row: an empty document beside one that says something.
+    documents = torch.zeros(2000, 6)
+    documents[::2] = COUNTS[3]
+    beside = generate(graph, {"words": documents}, n=2000)["vae.z"].double()
+    told_of = infer(graph, {"words": documents[:2]})["vae.z"]
+    deviation = told_of.variance[0].double().sqrt()
+    assert ((beside[::2].mean(0) - told_of.mean[0]).abs() < 4.5 * deviation / math.sqrt(1000)).all()
+    torch.testing.assert_close(beside[1::2].var(0), drawn.var(0), rtol=0.3, atol=0)
     expected = gmm.weights @ gmm.means
     for mean, variance in ((drawn.mean(0), drawn.var(0)), (told.mean[0].double(), told.variance[0].double())):
         assert ((mean - expected).abs() < 4.5 * (variance / 1000).sqrt()).all()
