@@ -277,7 +277,7 @@ def _summed(parts: Sequence[OwnTerms | None]) -> OwnTerms | None:
         return None
     values = {key: sum(part.values[key] for part in known) for key in known[0].values}
     error = sum(part.standard_error**2 for part in known) ** 0.5
-    return OwnTerms(values, error, exact=all(part.exact for part in known))
+    return OwnTerms(values, error, exact=all(part.exact for part in known), common=known[0].common)
 
 
 def _within(lengths: Any, rows: Rows) -> Any:  # noqa: ANN401  # a tensor
