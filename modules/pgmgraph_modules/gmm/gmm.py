@@ -41,8 +41,8 @@ from pgmgraph_modules.gmm.stochastic import Stochastic
 from pgmgraph_modules.gmm.variational import VariationalBayes
 
 # What stays in the cache. With 128 MiB a pass took 2.4 times as long at N = 600,000 and D = 10; at N = 200,000, where
-# those held the layout of all items from pass to pass, 0.93 of the time.
-_BYTES_LAID_OUT = 8 * 2**20
+# those held the layout of all items from pass to pass, 0.93 of the time. Of items so long that few fit, more are taken.
+_BYTES_LAID_OUT, _MOST_BYTES, _LEAST_ROWS = 8 * 2**20, 128 * 2**20, 256
 _START_ITEMS = 65_536
 
 
@@ -218,7 +218,8 @@ class GMM(Module):
         self.prior: Posterior | None = None
         self.posterior: Posterior | None = None
         columns = Layout(self.dimensions, self.covariance == "full", torch.zeros(self.dimensions)).columns
-        self.at_once = max(1, _BYTES_LAID_OUT // (8 * columns))
+        rows, most = (size // (8 * columns) for size in (_BYTES_LAID_OUT, _MOST_BYTES))
+        self.at_once = max(1, rows, min(_LEAST_ROWS, most))
         if self._samples:
             self.at_once = max(1, self.at_once // self.draws // ROWS) * ROWS
 
