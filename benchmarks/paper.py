@@ -188,6 +188,6 @@ def draw(measured: Measured, path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set(xlabel="workers", ylabel="seconds a round", title="10 million items, on paper")
-    axes.legend()
+    axes.legend(loc=(0.02, 0.4))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
