@@ -70,13 +70,12 @@ def update(module: Module, call: Call, spill: Spill | None = None) -> Updated:
     return Updated(outbox, time.perf_counter() - begin, guarantee, terms, total)
 
 
-def start(module: Module, call: Call) -> bool:
-    """Start the module from data, if it never learnt and begins so; whether it did."""
+def start(module: Module, call: Call) -> None:
+    """Start the module from data, if it never learnt and begins so."""
     if module.context.updates or not has(module, "start"):
-        return False
+        return
     with seeded(call.seed, module.context.device):
         method(module, "start", "which it has")(_batches(module, call))
-    return True
 
 
 def part(module: Module, call: Call) -> Batches:

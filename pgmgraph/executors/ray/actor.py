@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from ray import cloudpickle
@@ -46,12 +47,8 @@ class Answer:
     total: object
 
 
-@dataclass(frozen=True)
-class Sign:
-    """A sign of life: what was reported since the last one, and for how long the call in hand has said nothing."""
-
-    reports: tuple[tuple[int, int, Mapping[str, float]], ...]
-    silent: float
+Report: TypeAlias = tuple[int, int, Mapping[str, float]]
+"""What a module reports of its progress: what is done, the total, and values."""
 
 
 class ModuleActor:
@@ -77,8 +74,7 @@ class ModuleActor:
         self._part: Batches | None = None
         self._busy = 0.0
         self._lock = threading.Lock()
-        self._reports: list[tuple[int, int, Mapping[str, float]]] = []
-        self._heard = time.monotonic()
+        self._reports: list[Report] = []
 
     def where(self) -> tuple[str, int, str]:
         """The machine, the process and the device."""
@@ -111,7 +107,6 @@ class ModuleActor:
         begin = time.perf_counter()
         if self._part is None:
             self._part, self._busy = worker.part(self._module, self._with_mail(call, layout, letters)), 0.0
-        self._heard = time.monotonic()
         total = worker.statistics(self._module, call, self._part)
         self._busy += time.perf_counter() - begin
         return total
@@ -170,11 +165,11 @@ class ModuleActor:
         """Rows drawn from the module."""
         return worker.sample(self._module, call, n, values, temperature)
 
-    def sign(self) -> Sign:
-        """A sign of life, which is given while a call is under way."""
+    def sign(self) -> list[Report]:
+        """A sign of life, which is given while a call is under way: what was reported since the last one."""
         with self._lock:
-            reports, self._reports = tuple(self._reports), []
-        return Sign(reports, time.monotonic() - self._heard)
+            reports, self._reports = self._reports, []
+        return reports
 
     def _in_turn(self, number: int) -> None:
         if number != self._number + 1:
@@ -184,13 +179,11 @@ class ModuleActor:
             )
 
     def _with_mail(self, call: Call, layout: Layout, letters: tuple[Letter, ...]) -> Call:
-        self._heard = time.monotonic()
         return dataclasses.replace(call, mail=opened(layout, letters))
 
     def _report(self, done: int, total: int, values: Mapping[str, float]) -> None:
         with self._lock:
             self._reports.append((done, total, dict(values)))
-        self._heard = time.monotonic()
 
 
 def pack_module(module: Module) -> bytes:

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from pgmgraph.executors.base import ProgressWatcher
-from pgmgraph.executors.ray.actor import ModuleActor, Sign
+from pgmgraph.executors.ray.actor import ModuleActor, Report
 from pgmgraph.executors.ray.references import Ref, fetch
 
 # A thread beside the one that works answers whether it works. The stubs of ray know nothing of it.
@@ -63,7 +63,7 @@ class Process:
             self._sign, self._asked_at = self.actor.sign.options(concurrency_group="watch").remote(), time.monotonic()
             return
         try:
-            sign: Sign = fetch(self._sign, timeout=0)
+            reports: list[Report] = fetch(self._sign, timeout=0)
         except GetTimeoutError:
             if time.monotonic() - self._asked_at > patience:
                 warnings.warn(
@@ -76,5 +76,5 @@ class Process:
             self.lost = True
             return
         self._sign = None
-        for done, total, values in sign.reports:
+        for done, total, values in reports:
             watcher(self.name, done, total, values)
