@@ -11,7 +11,7 @@ import ray
 
 from pgmgraph.errors import WorkerError
 from pgmgraph.executors import worker
-from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Submitted, Updated
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Submitted, Updated
 from pgmgraph.executors.ray.actor import Answer, pack_module
 from pgmgraph.executors.ray.packing import Rows, Slot, flattened, laid_out, restored, split
 from pgmgraph.executors.ray.process import Process
@@ -54,6 +54,7 @@ class Crew:
         terms: what it asks for.
         store: where messages lie.
         wait: waits for an answer.
+        watcher: told how far the module is.
 
     Attributes:
         processes: those that there are; none before `begin`.
@@ -63,9 +64,11 @@ class Crew:
         WorkerError: the module takes its plate whole, and cannot be split.
     """
 
-    def __init__(self, name: str, module: Module, terms: Terms, store: Store, wait: Wait) -> None:
+    def __init__(
+        self, name: str, module: Module, terms: Terms, store: Store, wait: Wait, watcher: ProgressWatcher
+    ) -> None:
         self.name, self.module, self.terms = name, module, terms
-        self._store, self._wait = store, wait
+        self._store, self._wait, self._watcher = store, wait, watcher
         if terms.shards > 1:
             _check_divisible(name, module)
         self._packed: Ref = ray.put(pack_module(module))
@@ -155,6 +158,8 @@ class Crew:
             for ref in [ref for refs in asked for ref in refs[1:] if keep]:
                 self._wait(ref, self)
             self.done, self._tries = number, 0
+            for report in [report for one in answers for report in one.reports]:
+                self._watcher(self.name, *report)
             for port in call.sends:
                 self._store.traffic.sent[f"{self.name}.{port}"] = sum(one.sizes[port] for one in answers)
             if call.learn:

@@ -134,7 +134,7 @@ class RayExecutor:
         self.join()
         self._stop()
         self._crews = {
-            name: Crew(name, one, self._terms(name), self._store, self._wait) for name, one in modules.items()
+            name: Crew(name, one, self._terms(name), self._store, self._wait, watcher) for name, one in modules.items()
         }
         self._begin()
 
@@ -231,9 +231,7 @@ class RayExecutor:
 
     def _wait(self, ref: Ref, crew: Crew) -> Any:  # noqa: ANN401  # whatever the actor's method returns
         """What a call answers; progress is heard meanwhile, and whoever gives no sign of life is ended."""
-        done = False
-        while not done:
-            done = bool(ray.wait([ref], timeout=_TICK, fetch_local=False)[0])
+        while not ray.wait([ref], timeout=_TICK, fetch_local=False)[0]:
             for process in self._processes:
                 process.listen(self._watcher, self._patience)
         try:
