@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -22,6 +22,7 @@ from pgmgraph.observation import Observation, Values
 from pgmgraph.plates import Delivery, Parcel
 from pgmgraph.randomness import seed_of
 from pgmgraph.snapshots import Snapshot
+from pgmgraph.variables import Beliefs
 
 Data = Mapping[str, Values | SparseMatrix | Observation]
 
@@ -71,6 +72,7 @@ class Engine:
         lengths: of the sequences of each module's plate; None where it has none.
         checked: what the check of the graph found out.
         beginning: which one of several is being learnt; it enters the seeds of modules that start from data.
+        lead: by how many rounds what is asked for is ahead of the last one that is done.
         past: what modules learn from besides the data; empty where the data are no stream.
         totals: over a stream, by module, the statistics of the new items that it learnt from last.
     """
@@ -104,6 +106,8 @@ class Engine:
         self._frozen = frozenset(frozen)
         self.seed = seed
         self.beginning = 0
+        self.lead = 0
+        self._under_way: deque[Running] = deque()
         self.past: Mapping[str, Past] = {}
         self.totals: dict[str, Statistics] = {}
         self.observations = dict(graph.observations)
@@ -146,15 +150,20 @@ class Engine:
         for name, one in zip(names, submitted, strict=True):
             changed |= self.mail.deliver(name, one.outbox)
             self.graph.calls[name] += 1
-        return Running(tuple(names), changed, submitted, letters, before)
+        running = Running(tuple(names), changed, submitted, letters, before)
+        if self.ahead:
+            self._under_way.append(running)
+        return running
 
     def wait(self, running: Running) -> list[ModuleReport]:
-        """Wait until a stage is done; a report of each of its modules.
+        """Wait until a stage is done, the first of those under way; a report of each of its modules.
 
         Raises:
             WorkerLostError: where a module ran is gone; `rewind` makes it good.
         """
         updates = [one.done() for one in running._submitted]
+        if self._under_way:
+            self._under_way.popleft()
         for name, one in zip(running.names, updates, strict=True):
             if one.total is not None:
                 self.totals[name] = one.total
@@ -166,6 +175,7 @@ class Engine:
     def rewind(self, running: Running | None) -> None:
         """Go back to before a stage, the first of those that are not done; None where all are."""
         self._executor.rewind()
+        self._under_way.clear()
         if running:
             self.mail.restore(running._letters)
             self.graph.calls = running._calls.copy()
@@ -193,13 +203,19 @@ class Engine:
         [outbox] = self._executor.send([self._call("send", name, self.mail.letters(name), block)])
         return self.mail.deliver(name, outbox)
 
+    @property
+    def beliefs(self) -> Beliefs:
+        """What is believed about each latent variable, after the last stage that is done."""
+        return self.mail.beliefs_in(self._done()[0])
+
     def snapshot(self) -> Snapshot:
-        """All that learning has changed so far, as a copy."""
+        """All that learning has changed, as a copy, after the last stage that is done."""
         states = self._executor.save(tuple(self.graph.modules))
+        letters, calls = self._done()
         return Snapshot(
             states,
-            self.mail.saved(),
-            self.graph.calls.copy(),
+            letters,
+            calls.copy(),
             self.graph.rounds_done,
             self.beginning,
             self.graph.memory,
@@ -211,6 +227,12 @@ class Engine:
         self.mail.restore(snapshot.mail)
         self.graph.calls, self.graph.rounds_done = snapshot.calls.copy(), snapshot.rounds_done
         self.beginning, self.graph.memory = snapshot.beginning, snapshot.memory
+
+    def _done(self) -> tuple[Letters, Counter[str]]:
+        """The mail and the numbers of calls when the last stage was done."""
+        if self._under_way:
+            return self._under_way[0]._letters, self._under_way[0]._calls
+        return self.mail.saved(), self.graph.calls
 
     def evaluate(self, names: Sequence[str], draw: int = 0) -> Callable[[], dict[str, OwnTerms | None]]:
         """Own terms of F under the beliefs in the mail, to be waited for; a draw has its own subset and noise."""
@@ -255,7 +277,7 @@ class Engine:
         past = self.past.get(name) if method == "update" else None
         sends = self.mail.sends(name) if method in ("update", "send") else {}
         items, lengths = self.items.get(name, 0), self.lengths.get(name)
-        return Call(name, mail, seed, self.graph.rounds_done, learn, lengths, past, sends, items)
+        return Call(name, mail, seed, self.graph.rounds_done + self.lead, learn, lengths, past, sends, items)
 
     def _contexts(self, device: torch.device) -> dict[str, Context]:
         """A context for each module that is not set up yet; the others must still fit their data."""

@@ -228,7 +228,7 @@ def _run(
             objectives = beginnings.run()
             record()
         while learning.rounds < rounds and not convergence.reached:
-            learning.round()
+            learning.round(last=learning.rounds == rounds - 1)
             convergence.watch(learning.ledger.F if learning.ledger else None, learning.guaranteed)
             record()
         reason = "converged" if convergence.reached else "rounds"
@@ -238,6 +238,7 @@ def _run(
         reason = "interrupted"
         raise
     finally:
+        learning.drop()
         # Whoever watches hears of the end however it came: a display must let go of the terminal.
         learning.emit(FitEnded(learning.rounds, reason))
     for name in learning.view.modules:

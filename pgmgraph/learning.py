@@ -16,10 +16,10 @@ from pgmgraph.executors import Executor
 from pgmgraph.graph import ModelGraph
 from pgmgraph.ledger import Entry, Ledger, LedgerState
 from pgmgraph.messages import Message
-from pgmgraph.schedules import Schedule, View, as_stage, schedule_function
+from pgmgraph.schedules import Schedule, Stage, View, as_stage, schedule_function
 from pgmgraph.scores import Scores
 from pgmgraph.snapshots import Snapshot
-from pgmgraph.stages import run
+from pgmgraph.stages import Names, Stages
 
 
 @runtime_checkable
@@ -109,6 +109,7 @@ class Learning:
                 scorer.check(self.graph, self.engine.items)
         sent = self._fill_mail()
         self.ledger = Ledger(self.engine, sent, self._strict) if self._objective else None
+        self._stages = Stages(self.engine, self.ledger)
 
     @property
     def rounds(self) -> int:
@@ -145,18 +146,22 @@ class Learning:
                 sent.append(name)
         return sent
 
-    def round(self, of_stage: Callable[[tuple[str, ...]], None] | None = None) -> None:
-        """Run the stages of one round, by `of_stage` in the place of `stage`, and put down what came of it."""
+    def round(self, of_stage: Callable[[Names], None] | None = None, *, last: bool = True) -> None:
+        """Run the stages of one round, by `of_stage` in the place of `stage`, and put down what came of it.
+
+        Where it is not the last one, stages of the next may be under way when it is done. See `Stages`.
+        """
         begin = time.perf_counter()
         round = self.graph.rounds_done
-        stages = self._stages_of(replace(self.view, F=tuple(self.history.get("F", []))), round)
+        stages = self._asked_of_schedule(round)
         self.emit(RoundStarted(round))
         empty = True
-        if isinstance(stages, str) or not isinstance(stages, Iterable):
-            raise ScheduleError(f"Expected stages from the schedule, as in ['vae', 'gmm']; got {stages!r}.")
         if of_stage is None and self.engine.ahead and self._foreseeable:
             foreseen = [as_stage(stage, self.view) for stage in stages]
-            self._run(foreseen)
+            # Before F is known, it matters who has been heard of.
+            known = self.ledger is None or self.ledger.F is not None
+            following = self._asked_of_schedule(round + 1) if known and not last else ()
+            self._run(foreseen, [as_stage(stage, self.view) for stage in following])
             empty = not foreseen
         else:
             for stage in stages:
@@ -167,7 +172,7 @@ class Learning:
         seconds = time.perf_counter() - begin
         scores: dict[str, float] = {}
         for scorer in self._scorers:
-            columns = scorer.score(self.graph, self.engine.mail.beliefs)
+            columns = scorer.score(self.graph, self.engine.beliefs)
             twice = scores.keys() & columns.keys()
             if twice:
                 raise DataError(
@@ -179,13 +184,23 @@ class Learning:
         self.graph.rounds_done += 1
         self.emit(RoundEnded(round, objective, seconds, scores))
 
-    def stage(self, names: tuple[str, ...]) -> None:
+    def stage(self, names: Names) -> None:
         """Update the modules of one stage, and enter what came of it into the ledger."""
         self._run([names])
 
-    def _run(self, stages: Sequence[tuple[str, ...]]) -> None:
+    def drop(self) -> None:
+        """Undo what is under way: nothing comes after the last round that is done."""
+        self._stages.drop()
+
+    def _asked_of_schedule(self, round: int) -> Iterable[Stage]:
+        stages = self._stages_of(replace(self.view, F=tuple(self.history.get("F", []))), round)
+        if isinstance(stages, str) or not isinstance(stages, Iterable):
+            raise ScheduleError(f"Expected stages from the schedule, as in ['vae', 'gmm']; got {stages!r}.")
+        return stages
+
+    def _run(self, stages: Sequence[Names], following: Sequence[Names] = ()) -> None:
         # `before_stage` is looked up each time, since it may be set while learning goes on.
-        run(stages, self.engine, self.ledger, lambda: self.before_stage(), self._enter)
+        self._stages.run(stages, following, lambda: self.before_stage(), self._enter)
 
     def _enter(self, reports: Sequence[ModuleReport], entry: Entry | None) -> None:
         for report in reports:

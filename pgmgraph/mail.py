@@ -59,8 +59,15 @@ class Mail:
     @property
     def beliefs(self) -> Beliefs:
         """What is believed about each latent variable."""
+        return self._held(self._believed)
+
+    def beliefs_in(self, letters: Letters) -> Beliefs:
+        """The same, from what was saved."""
+        return self._held(letters.believed)
+
+    def _held(self, believed: Mapping[str, Message]) -> Beliefs:
         latent = {f"{name}.{port}" for name, module in self._modules.items() for port, _ in module.outs()}
-        return Beliefs({name: message for name, message in self._believed.items() if name in latent})
+        return Beliefs({name: message for name, message in believed.items() if name in latent})
 
     def watch(self) -> None:
         """Measure from now on how much messages change; it costs a pass over each of them."""
