@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgmgraph import Event, Gaussian, ModelGraph, Observation, RoundEnded, fit, infer
+from pgmgraph import Event, Gaussian, Message, ModelGraph, Observation, Point, RoundEnded, fit, infer
 from pgmgraph.errors import WorkerError
 from pgmgraph_modules.gmm import GMM
 from pgmgraph_modules.hmm import HMM
@@ -119,7 +119,7 @@ def test_each_item_weighs_as_much_in_whatever_part_it_is() -> None:
 class Refusing(VAE):
     """A network that one part of the plate cannot be learnt by."""
 
-    def model(self, x, z):
+    def model(self, x: Point, z: Message | None) -> None:
         if x.value[0, 0] == 1:
             raise ValueError("Expected no one; got 1.")
         super().model(x, z)
