@@ -253,8 +253,11 @@ MNIST = Setting(
         RESTARTS,
         Scheme("flat", gmm={"concentration": 1.0}),
         Scheme("moves", gmm={"moves": 2}),
+        Scheme("long-first", vae={"first_epochs": 78}),
+        Scheme("weight-1", vae={"kl_weight": 1.0}),
         Scheme("conv", vae={"architecture": "conv", "hidden": None}),
         Scheme("umap-start", fit={"rounds": 20}, embedding="start"),
+        Scheme("umap-start-fitted", gmm={"prior": "fitted"}, fit={"rounds": 20}, embedding="start"),
     ),
 )
 
@@ -266,6 +269,7 @@ BEST = replace(
     marks={"published, autoencoder and UMAP (N2D)": 0.979, "aim": 0.98},
     schemes=(
         Scheme("umap", fit={"rounds": 1}, embedding="wired", peer=True),
+        Scheme("umap-fitted", gmm={"prior": "fitted"}, fit={"rounds": 1}, embedding="wired"),
         Scheme("umap-after", embedding="after", peer=True),
         Scheme("control", backward=False, peer=True),
     ),

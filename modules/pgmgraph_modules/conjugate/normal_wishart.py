@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 _LOG_2PI = math.log(2 * math.pi)
+_LEAST_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,22 @@ class NormalWishart:
             - beta[:, None, None, None] * _outer(mean)
         )
         return NormalWishart(mean, beta, _positive(inverse_scale, self.inverse_scale), nu)
+
+    def fitted_to(self, posterior: NormalWishart) -> NormalWishart:
+        """The prior that lowers the divergence of these posteriors most, of those with its mean and shape of W^-1.
+
+        Empirical Bayes: one beta for all components, and how many times as large W^-1 is, each where the derivative
+        of the divergence is zero. What these two are in this prior does not matter, but that items which lie on top
+        of one another, and would take W^-1 down to nothing, leave it a share of 1e-6.
+        """
+        numbers = self.mean.numel()
+        precision = posterior.expected_precision()
+        away = posterior.mean - self.mean
+        spread = torch.einsum("kbi,kbij,kbj->", away, precision, away)
+        spread += self.mean.shape[1:].numel() * posterior.beta.reciprocal().sum()
+        times = self.nu[0] * numbers / (self.inverse_scale * precision).sum()
+        beta = (numbers / spread).expand_as(self.beta).contiguous()
+        return NormalWishart(self.mean, beta, times.clamp_min(_LEAST_SCALE) * self.inverse_scale, self.nu)
 
     def blended(self, other: NormalWishart, share: float) -> NormalWishart:
         """The member of the family whose natural parameters are 1 - share of these and `share` of the other's.

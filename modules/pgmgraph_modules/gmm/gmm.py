@@ -95,6 +95,10 @@ class GMM(Module):
         mean: (D,) prior mean; by default the mean of the data of the first update.
         scale: prior covariance, one number for all dimensions; by default the variance of those data
             along each dimension. What is taken from data is fixed by the first update.
+        prior: "given": as the arguments above say. "fitted": mean_precision, and how many times as large the prior
+            covariance is, are those that raise F most (empirical Bayes), again in every step. Where clusters
+            are far narrower than all the data, a prior as wide as those costs each cluster so much that it decides
+            between starts.
 
     Raises:
         ValueError: an argument that no mixture can have.
@@ -126,12 +130,14 @@ class GMM(Module):
         freedom: float | None = None,
         mean: list[float] | None = None,
         scale: float | None = None,
+        prior: Literal["given", "fitted"] = "given",
     ) -> None:
         check_counts({"components": components, "starts": starts, "passes": passes, "sweeps": sweeps})
         check_counts({"batch_size": batch_size, "delay": delay})
         check_positive({"concentration": concentration, "mean_precision": mean_precision, "scale": scale})
         check_choice("covariance", covariance, ("full", "diagonal"))
         check_choice("inference", inference, ("vb", "gibbs", "svi"))
+        check_choice("prior", prior, ("given", "fitted"))
         check_choice("message", message, ("expected", "component", "mean", "mixture"))
         if draws < 2 or draws % 2:
             raise ValueError(f"Expected draws as an even number of at least 2; got {draws}.")
@@ -155,6 +161,7 @@ class GMM(Module):
         self.freedom = freedom
         self.mean = mean
         self.scale = scale
+        self._fits_prior = prior == "fitted"
         self._closed_form = self._chosen = VariationalBayes(passes)
         if inference == "gibbs":
             self._chosen = Gibbs(sweeps)
@@ -230,11 +237,13 @@ class GMM(Module):
         belief = batch["x"]
         assert isinstance(belief, Gaussian)
         self._fix_prior(belief)
-        layout, prior = self._layout(), self._prior()
+        layout, prior = self._layout(), self._first_prior()
         moments = layout.moments(belief)
         if self.partition is None:
             means = belief.mean - layout.centre
-            self.posterior, bound = best_start(means, moments, prior, layout, self.components, self.starts)
+            self.posterior, bound = best_start(
+                means, moments, prior, layout, self.components, self.starts, fitted=self._fits_prior
+            )
             self.context.progress(self.starts, self.starts, {"bound": bound})
         else:
             # No further than one M step: a mixture that settles by itself leaves the partition for what the
@@ -317,7 +326,7 @@ class GMM(Module):
             return {}
         return {
             "centre": self.layout.centre,
-            "prior": self._prior().state(),
+            "prior": self._first_prior().state(),
             "posterior": self._posterior().state(),
             "inference": self._chosen.state(),
         }
@@ -390,9 +399,13 @@ class GMM(Module):
         assert self.layout is not None
         return self.layout
 
-    def _prior(self) -> Posterior:
+    def _first_prior(self) -> Posterior:
         assert self.prior is not None
         return self.prior
+
+    def _prior(self) -> Posterior:
+        """The prior of this moment: what is fitted of it follows from the posterior."""
+        return self._first_prior().fitted_to(self._posterior()) if self._fits_prior else self._first_prior()
 
     def _posterior(self) -> Posterior:
         assert self.posterior is not None

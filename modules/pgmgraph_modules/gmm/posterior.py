@@ -62,6 +62,10 @@ class Posterior:
         counts, first, second = layout.sums(statistics)
         return Posterior(self.concentration + counts, self.components.updated(counts, first, second))
 
+    def fitted_to(self, posterior: Posterior) -> Posterior:
+        """This prior, with that of the components fitted to their posterior. See `NormalWishart.fitted_to`."""
+        return Posterior(self.concentration, self.components.fitted_to(posterior.components))
+
     def blended(self, other: Posterior, share: float) -> Posterior:
         """The posterior whose natural parameters are 1 - share of these and `share` of the other's."""
         concentration = torch.lerp(self.concentration, other.concentration, share)

@@ -19,7 +19,14 @@ _ALIKE = 1e-6
 
 
 def best_start(
-    means: Tensor, moments: Tensor, prior: Posterior, layout: Layout, components: int, starts: int
+    means: Tensor,
+    moments: Tensor,
+    prior: Posterior,
+    layout: Layout,
+    components: int,
+    starts: int,
+    *,
+    fitted: bool = False,
 ) -> tuple[Posterior, float]:
     """The best of several starts by its own bound.
 
@@ -33,6 +40,7 @@ def best_start(
         layout: of the moments.
         components: K.
         starts: how many.
+        fitted: whether the prior is fitted to each posterior. See `NormalWishart.fitted_to`.
 
     Returns:
         The posterior after the best start, and its bound.
@@ -43,7 +51,7 @@ def best_start(
         seed = int(torch.randint(2**31, ()))
         located = centres(points, components, seed, refine=number % 2 == 0).to(means)
         posterior = from_partition(torch.cdist(means, located).argmin(1), moments, prior, layout)
-        posterior, bound = _converged(posterior, prior, moments, layout)
+        posterior, bound = _converged(posterior, prior, moments, layout, fitted)
         # Starts that end alike differ in rounding and in their components' numbers: the first one counts.
         if best is None or bound > best[1] + _ALIKE * abs(best[1]):
             best = posterior, bound
@@ -72,10 +80,13 @@ def as_partition(given: Sequence[int] | NDArray[np.integer] | Tensor, components
     return labels.long()
 
 
-def _converged(posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout) -> tuple[Posterior, float]:
+def _converged(
+    posterior: Posterior, prior: Posterior, moments: Tensor, layout: Layout, fitted: bool
+) -> tuple[Posterior, float]:
     last = -float("inf")
     for _ in range(_ITERATIONS):
-        following, bound = step(posterior, prior, moments, layout)
+        given = prior.fitted_to(posterior) if fitted else prior
+        following, bound = step(posterior, given, moments, layout)
         if bound - last <= _STANDSTILL * abs(bound):
             return posterior, bound
         posterior, last = following, bound

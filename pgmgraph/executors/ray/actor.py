@@ -8,7 +8,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,6 +30,10 @@ _own_address: Callable[[], str] = get_node_ip_address
 _dumps: Callable[[object], bytes] = cloudpickle.dumps
 
 
+Report: TypeAlias = tuple[int, int, Mapping[str, float]]
+"""What a module reports of its progress: what is done, the total, and values."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """How an update went, as it is told to the driver; what was learnt and sent lies elsewhere.
@@ -37,6 +41,7 @@ class Answer:
     Attributes:
         sizes: how many bytes each message has, by port.
         total: see `Updated`, ready to travel.
+        reports: of progress, those that no sign of life has told.
     """
 
     seconds: float
@@ -45,10 +50,7 @@ class Answer:
     updates: int
     sizes: Mapping[str, int]
     total: object
-
-
-Report: TypeAlias = tuple[int, int, Mapping[str, float]]
-"""What a module reports of its progress: what is done, the total, and values."""
+    reports: Sequence[Report]
 
 
 class ModuleActor:
@@ -149,7 +151,7 @@ class ModuleActor:
         sizes = {port: letter.bytes for port, letter in sent.items()}
         learnt = self._module.context.updates
         total = None if updated.total is None else flattened(updated.total)
-        answer = Answer(updated.seconds, updated.guarantee, updated.terms, learnt, sizes, total)
+        answer = Answer(updated.seconds, updated.guarantee, updated.terms, learnt, sizes, total, self.sign())
         return answer, state, *sent.values()
 
     def send(self, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ import ray
 
 from pgmgraph.errors import WorkerError
 from pgmgraph.executors import worker
-from pgmgraph.executors.base import Call, ModuleState, OwnTerms, Submitted, Updated, most_parts
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Submitted, Updated, most_parts
 from pgmgraph.executors.ray.actor import Answer, pack_module
 from pgmgraph.executors.ray.packing import Rows, Slot, flattened, laid_out, restored, split
 from pgmgraph.executors.ray.process import Process
@@ -64,15 +64,18 @@ class Crew:
         terms: what it asks for.
         store: where messages lie.
         wait: waits for answers, and raises what the first to fail has raised.
+        watcher: told how far the module is.
 
     Attributes:
         processes: those that there are; none before `begin`.
         asked, done: the numbers of the last update that was asked for, and of the last that was heard to be done.
     """
 
-    def __init__(self, name: str, module: Module, terms: Terms, store: Store, wait: Wait) -> None:
+    def __init__(
+        self, name: str, module: Module, terms: Terms, store: Store, wait: Wait, watcher: ProgressWatcher
+    ) -> None:
         self.name, self.module, self.terms = name, module, terms
-        self._store, self._wait = store, wait
+        self._store, self._wait, self._watcher = store, wait, watcher
         self._packed: Ref = ray.put(pack_module(module))
         self.processes: list[Process] = []
         self.asked = self.done = 0
@@ -162,6 +165,8 @@ class Crew:
             if keep:
                 self._wait([ref for refs in asked for ref in refs[1:]], self)
             self.done, self._tries = number, 0
+            for report in [report for one in answers for report in one.reports]:
+                self._watcher(self.name, *report)
             for port in call.sends:
                 self._store.traffic.sent[f"{self.name}.{port}"] = sum(one.sizes[port] for one in answers)
             if call.learn:

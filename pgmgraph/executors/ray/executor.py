@@ -145,7 +145,7 @@ class RayExecutor:
         self.join()
         self._stop()
         self._crews = {
-            name: Crew(name, one, self._terms(name), self._store, self._wait) for name, one in modules.items()
+            name: Crew(name, one, self._terms(name), self._store, self._wait, watcher) for name, one in modules.items()
         }
         self._begin()
 

@@ -237,3 +237,26 @@ def test_a_draw_is_a_normal_density(blocks, size):
     shift, precision, log_scale = drawn.natural()
     value = log_scale + (shift * z).sum((1, 2)) - 0.5 * torch.einsum("kbij,bi,bj->k", precision, z, z)
     torch.testing.assert_close(value, density)
+
+
+@pytest.mark.parametrize(("blocks", "size"), SHAPES)
+def test_a_fitted_prior_lowers_the_divergence_as_far_as_its_two_numbers_can(blocks, size):
+    one, posterior = parameters(blocks, size, seed=5), parameters(blocks, size)
+    shape = one.inverse_scale[:1].expand(K, -1, -1, -1)
+    prior = NormalWishart(one.mean[:1].expand(K, -1, -1), one.beta[:1].expand(K), shape, one.nu[:1].expand(K))
+    fitted = prior.fitted_to(posterior)
+    numbers = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    beta, times = numbers.exp()
+
+    def changed(beta, times):
+        return NormalWishart(fitted.mean, beta * fitted.beta, times * fitted.inverse_scale, fitted.nu)
+
+    divergence = posterior.divergence(changed(beta, times)).sum()
+    [slope] = torch.autograd.grad(divergence, numbers)
+    torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-10)
+    for beta, times in [(0.9, 1.0), (1.1, 1.0), (1.0, 0.9), (1.0, 1.1)]:
+        assert posterior.divergence(changed(beta, times)).sum() > divergence
+    # What the two numbers were does not matter.
+    again = NormalWishart(prior.mean, 7 * prior.beta, 0.01 * prior.inverse_scale, prior.nu).fitted_to(posterior)
+    torch.testing.assert_close(again.beta, fitted.beta)
+    torch.testing.assert_close(again.inverse_scale, fitted.inverse_scale)

@@ -123,6 +123,7 @@ def test_f_is_finite_and_never_falls(name, covariance):
 
 
 INFERENCE = {
+    "fitted prior": {"prior": "fitted"},
     "moves": {"moves": 2},
     "gibbs": {"inference": "gibbs", "sweeps": 4},
     "svi": {"inference": "svi", "batch_size": 7},
@@ -184,6 +185,7 @@ def test_accidents_that_come_together_change_nothing_about_that(number):
         message=dice.choice(MESSAGES),
         concentration=dice.choice([1e-3, 1.0, 100.0]),
         passes=dice.choice([1, 3]),
+        prior=dice.choice(["given", "fitted"]),
     )
     assert_sound(fit(graph, rounds=5, strict=True), gmm)
 

@@ -21,10 +21,11 @@ WAYS = {
     "svi": {"inference": "svi", "batch_size": 16},
 }
 OTHERS = [way for way in WAYS if way != "vb"]
+FITTED = {"inference": "vb", "prior": "fitted"}
 
 
 def mixture(way, x, k=3, missing=None, **options):
-    data, gmm = Observation(x, missing=missing), GMM(k, starts=2, **{**WAYS[way], **options})
+    data, gmm = Observation(x, missing=missing), GMM(k, starts=2, **{**WAYS.get(way, FITTED), **options})
     graph = ModelGraph(data=data, gmm=gmm)
     graph.connect(data.value, gmm.x)
     return graph, gmm
@@ -85,7 +86,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(way):
         assert not same(states[0], states[2])
 
 
-@pytest.mark.parametrize("way", OTHERS)
+@pytest.mark.parametrize("way", [*OTHERS, "fitted prior"])
 def test_rounds_in_two_calls_are_the_rounds_of_one(way):
     whole_graph, whole = mixture(way, overlapping())
     parts_graph, parts = mixture(way, overlapping())
@@ -96,7 +97,7 @@ def test_rounds_in_two_calls_are_the_rounds_of_one(way):
     assert result.history["F"] == expected.history["F"][2:]
 
 
-@pytest.mark.parametrize("way", OTHERS)
+@pytest.mark.parametrize("way", [*OTHERS, "fitted prior"])
 def test_its_state_is_tensors_and_plain_values_and_brings_it_back(way):
     graph, gmm = mixture(way, overlapping())
     result = fit(graph, rounds=2)
@@ -112,7 +113,7 @@ def test_its_state_is_tensors_and_plain_values_and_brings_it_back(way):
     assert other.state_dict() == {}
 
 
-@pytest.mark.parametrize("way", OTHERS)
+@pytest.mark.parametrize("way", [*OTHERS, "fitted prior"])
 def test_inference_is_pure_and_item_by_item(way):
     graph, gmm = mixture(way, overlapping())
     result = fit(graph, rounds=2)
@@ -126,7 +127,7 @@ def test_inference_is_pure_and_item_by_item(way):
     assert same(before, gmm.state_dict())
 
 
-@pytest.mark.parametrize("way", OTHERS)
+@pytest.mark.parametrize("way", [*OTHERS, "fitted prior"])
 def test_missing_rows_are_as_if_they_were_not_there(way):
     missing = torch.arange(60) % 4 == 0
     x = overlapping()

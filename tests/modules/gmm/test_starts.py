@@ -2,9 +2,10 @@
 
 import torch
 
-from pgmgraph import Gaussian
+from pgmgraph import Gaussian, ModelGraph, Observation, fit
 from pgmgraph_modules.conjugate.moments import Layout
 from pgmgraph_modules.conjugate.normal_wishart import NormalWishart
+from pgmgraph_modules.gmm.gmm import GMM
 from pgmgraph_modules.gmm.posterior import Posterior, step
 from pgmgraph_modules.gmm.starts import best_start
 
@@ -37,3 +38,20 @@ def test_more_components_than_items_leave_the_others_at_the_prior():
     posterior, _ = best_start(x, moments, prior(5, 2), layout, 5, 2)
     assert torch.isfinite(posterior.components.mean).all()
     assert abs(float(posterior.concentration.sum()) - 7.0) < 1e-9
+
+
+def test_a_fitted_prior_keeps_narrow_clusters_apart_that_one_as_wide_as_the_data_merges():
+    torch.manual_seed(0)
+    centres = 300 * torch.randn(4, 6, dtype=torch.float64)
+    # The fifth is six standard deviations from the first along every axis, and the data are hundreds wide.
+    centres = torch.cat([centres, centres[:1] + 6])
+    labels = torch.arange(5).repeat_interleave(100)
+    data = Observation(centres[labels] + torch.randn(500, 6, dtype=torch.float64))
+    active = {}
+    for prior in ("given", "fitted"):
+        gmm = GMM(5, partition=labels, prior=prior)
+        graph = ModelGraph(data=data, gmm=gmm)
+        graph.connect(data.value, gmm.x)
+        fit(graph, rounds=10, strict=True)
+        active[prior] = gmm.active
+    assert active == {"given": 4, "fitted": 5}
