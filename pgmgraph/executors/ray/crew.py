@@ -123,6 +123,8 @@ class Crew:
             )
         self.stop()
         self.asked = self.done
+        # Whoever was lost in its first update starts from data once more.
+        self._started = (self._known or self.module.context).updates > 0
 
     def state(self) -> ModuleState:
         """What the module had learnt when its last update was done."""
