@@ -206,7 +206,8 @@ def _write_file(path: Path, state: object, owner: str) -> dict[str, object]:
     tensors = {where: _described(tensor) for where, tensor in _checked(state, owner)}
     with path.open("wb") as file:
         hashed = _Hashed(file)
-        torch.save(state, hashed)
+        with io.BufferedWriter(hashed) as buffered:
+            torch.save(state, buffered)
         hashed.check()
     return {"bytes": hashed.bytes, "sha256": hashed.hash.hexdigest(), "tensors": tensors}
 
@@ -221,6 +222,10 @@ class _Hashed(io.RawIOBase):
         self._file = file
         self._error: OSError | None = None
         self.hash, self.bytes = hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        """It is, for as long as torch wants to write."""
+        return True
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write, unless that has failed before."""

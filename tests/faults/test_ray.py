@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A network and a mixture in two parts: there are six processes, and four find room on each machine.
 SPREAD = {name: {"cpu": 0.25} for name in ("vae", "seen", "sound", "order")}
 SHARDS = {"vae": 2, "seen": 2}
+PATIENCE = 300  # where other programs have the machine, a process takes minutes to begin
 
 
 def actors() -> list[int]:
@@ -95,7 +96,7 @@ def expect_the_same(graph: ModelGraph, result: FitResult, undisturbed: ModelGrap
 
 def test_processes_that_are_killed_twenty_times() -> None:
     killer, graph = Killer(20), two_senses()
-    with RayExecutor(patience=120, restarts=20) as executor:
+    with RayExecutor(patience=PATIENCE, restarts=20) as executor:
         result = fit(graph, rounds=45, seed=3, callbacks=[killer], executor=executor)
         killer.join()
     assert len(killer.struck) >= 15
@@ -111,10 +112,10 @@ def test_parts_of_modules_that_are_killed() -> None:
             for process in actors():  # none has started from data yet
                 os.kill(process, signal.SIGKILL)
 
-    with RayExecutor(patience=120) as keeping:
+    with RayExecutor(patience=PATIENCE) as keeping:
         keeping.join()
-        undisturbed = fit(expected, rounds=rounds, seed=3, executor=RayExecutor(shards=SHARDS, patience=120))
-        executor = RayExecutor(shards=SHARDS, patience=120, restarts=20)
+        undisturbed = fit(expected, rounds=rounds, seed=3, executor=RayExecutor(shards=SHARDS, patience=PATIENCE))
+        executor = RayExecutor(shards=SHARDS, patience=PATIENCE, restarts=20)
         result = fit(graph, rounds=rounds, seed=3, callbacks=[first, killer], executor=executor)
         killer.join()
     assert killer.struck
@@ -160,7 +161,7 @@ class Breakdown:
 
 def test_a_machine_that_is_lost_and_replaced_twenty_times(cluster: Cluster, tmp_path: Path) -> None:
     def executor() -> RayExecutor:
-        return RayExecutor(cluster.address, resources=SPREAD, shards=SHARDS, patience=120, restarts=20)
+        return RayExecutor(cluster.address, resources=SPREAD, shards=SHARDS, patience=PATIENCE, restarts=20)
 
     breakdown, rounds, learnt = Breakdown(cluster, 20, seed=0), 30, list[tuple[ModelGraph, FitResult]]()
     with executor() as keeping:
@@ -210,7 +211,7 @@ def test_a_module_that_is_lost_again_and_again_ends_learning() -> None:
     thread = threading.Thread(target=kill_all, daemon=True)
     try:
         with (
-            RayExecutor(patience=120, restarts=2) as executor,
+            RayExecutor(patience=PATIENCE, restarts=2) as executor,
             refused(WorkerError, "lost 3 times in a row", "restarts="),
         ):
             fit(two_senses(), rounds=50, seed=3, callbacks=[begin], executor=executor)
