@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ from pgmgraph.ledger import LedgerState
 from pgmgraph.mail import Letters
 from pgmgraph.messages import Message
 from pgmgraph.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 FORMAT = 1
 """Raised whenever what is written changes its meaning."""
@@ -201,12 +204,45 @@ def _refused(checkpoint: Path, file: str, expected: str, got: str) -> Checkpoint
 def _write_file(path: Path, state: object, owner: str) -> dict[str, object]:
     """Write a state; what the manifest says of the file."""
     tensors = {where: _described(tensor) for where, tensor in _checked(state, owner)}
-    # torch reports a full disk as it pleases where it writes by itself, and the hash wants all the bytes anyway.
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getbuffer()
-    path.write_bytes(content)
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "tensors": tensors}
+    with path.open("wb") as file:
+        hashed = _Hashed(file)
+        with io.BufferedWriter(hashed) as buffered:
+            torch.save(state, buffered)
+        hashed.check()
+    return {"bytes": hashed.bytes, "sha256": hashed.hash.hexdigest(), "tensors": tensors}
+
+
+class _Hashed(io.RawIOBase):
+    """A file that hashes what goes into it, so that nothing is held in memory for it.
+
+    torch reports a full disk as it pleases, so what was raised is kept, and raised when torch is done.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._error: OSError | None = None
+        self.hash, self.bytes = hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        """It is, for as long as torch wants to write."""
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write, unless that has failed before."""
+        content = memoryview(data)
+        self.hash.update(content)
+        self.bytes += content.nbytes
+        try:
+            if self._error is None:
+                self._file.write(content)
+        except OSError as error:
+            self._error = error
+        return content.nbytes
+
+    def check(self) -> None:
+        """Raise what was raised as it was written to."""
+        if self._error is not None:
+            raise self._error
 
 
 def _described(tensor: Tensor) -> str:

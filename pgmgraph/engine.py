@@ -12,6 +12,7 @@ import torch
 from pgmgraph.checks import Checked, ports_wired
 from pgmgraph.errors import DataError, NotFittedError, ShapeError, UnknownNameError, WiringError, suggestion
 from pgmgraph.executors import Call, Executor, OwnTerms, Past, ProgressWatcher, SerialExecutor, Statistics, Submitted
+from pgmgraph.executors.base import most_parts
 from pgmgraph.graph import ModelGraph
 from pgmgraph.groups import Groups
 from pgmgraph.mail import Letters, Mail
@@ -64,6 +65,7 @@ class Engine:
         executor: where modules run; by default in this process.
         watcher: told how far a module is.
         frozen: modules that only send when they are updated.
+        learns: whether modules are to be updated on the data as a whole.
 
     Attributes:
         observations: the data, by the name of the observation.
@@ -87,6 +89,7 @@ class Engine:
         executor: Executor | None,
         watcher: ProgressWatcher,
         frozen: Sequence[str] = (),
+        learns: bool = False,
     ) -> None:
         if isinstance(frozen, str):
             raise UnknownNameError(
@@ -118,8 +121,12 @@ class Engine:
         self.mail = Mail(graph, self.observations, self.checked.groups)
         self._executor = executor or SerialExecutor()
         contexts = self._contexts(_device(device))
+        parts = {
+            name: most_parts(module, self.items.get(name, 0), self.lengths.get(name))
+            for name, module in graph.modules.items()
+        }
         try:
-            self._executor.setup(graph.modules, contexts, watcher)
+            self._executor.setup(graph.modules, contexts, watcher, parts if learns else {})
         except BaseException:
             for name in contexts:
                 vars(graph.modules[name]).pop("context", None)  # nobody is set up, so that it can be tried again
@@ -188,6 +195,10 @@ class Engine:
         """Lay these rows of every observation, and nothing else, on the wires."""
         parts = {name: one.part(rows) for name, one in self.observations.items()}
         self.mail = Mail(self.graph, parts, self.checked.groups)
+        if rows != slice(None):
+            sizes = self.checked.sizes
+            self.items = {name: len(range(sizes[plate])[rows]) for name, plate in self.checked.plates.items()}
+            self.lengths = {}  # nothing here looks along time, and a block may end within a sequence
 
     def apart(self, n: int) -> None:
         """Take everything off the wires, for n items on each plate: one sequence, each a group of its own."""

@@ -79,7 +79,14 @@ class Learning:
         self.view = View(graph, tuple(graph.modules), frozenset(frozen), residuals=lambda: self.engine.mail.residuals())
         self._stages_of = schedule_function(schedule, self.view)
         self._engine_on = partial(
-            Engine, graph, seed=seed, device=device, executor=executor, watcher=self._progress, frozen=frozen
+            Engine,
+            graph,
+            seed=seed,
+            device=device,
+            executor=executor,
+            watcher=self._progress,
+            frozen=frozen,
+            learns=True,
         )
         # Whoever looks at what has come so far is not asked for the next stage before this one is done.
         self._foreseeable = not callable(schedule) and schedule != "residual"

@@ -99,7 +99,7 @@ class Context:
         shapes: the event shape at each wired port (`x`, or `x.sound` in a family) and at each Out port.
         connected: the ports that are wired.
         owned: the Out ports whose prior p(v) is the module's own, because no parent has a factor for it.
-        plate_size: the number of items in the data at hand, missing ones left out.
+        plate_size: the number of items in the data at hand, missing ones left out; at least 1.
         device: where its tensors live.
         dtype: what its messages are cast to.
         seed: the seed that its set-up runs on.
@@ -164,6 +164,8 @@ class Module(Node):
         amortised: whether `send` ignores what comes from above, as an encoder does.
         candid: whether `send` tells the very belief of each variable that it holds. Where it tells something else, and
             the belief by `Outbox(beliefs=...)`, what a parent learns from it may lower F by no fault of the parent's.
+        averages: whether `learn_batches` averages gradients over all parts of a plate that is split (`Context.shards`):
+            only then the plate of a module that learns by gradients can be.
         elbo_items: on how many items of the plate `elbo` is evaluated and scaled up; None for all.
         sequential: whether it looks along time. `statistics`, `send`, `elbo` and `update` then take an argument
             `sequences` as well, (S,) int64: how many of the rows belong to each sequence, which come whole, one after
@@ -183,6 +185,7 @@ class Module(Node):
     at_once: int | None = 65_536
     amortised: bool = False
     candid: bool = True
+    averages: bool = False
     elbo_items: int | None = None
     sequential: bool = False
     dtype: torch.dtype = torch.float32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import Any, Self, TextIO
 from filelock import FileLock, Timeout
 
 from pgmgraph import checkpoints, runs
-from pgmgraph.atomic import remove_folder, sweep, unwritable, write_text
+from pgmgraph.atomic import remove_folder, sweep, unwritable, write_over, write_text
 from pgmgraph.checkpoints import Checkpoint, Checkpoints
 from pgmgraph.config import config_text
-from pgmgraph.errors import Interrupted, PgmgraphError, RunError
+from pgmgraph.errors import Interrupted, OutputError, PgmgraphError, RunError
 from pgmgraph.events import CheckpointSaved, InterruptNoted
 from pgmgraph.interrupts import noted
 from pgmgraph.journal import Journal
@@ -326,6 +326,8 @@ class Recording:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self._status(state, "" if state == "interrupted" else f"{type(error).__name__}: {error}")
         except PgmgraphError as second:
+            with suppress(OutputError):  # where nothing at all can be written, it stays "running"
+                self._status("failed", f"{type(second).__name__}: {second}", write=write_over)
             if not isinstance(error, PgmgraphError):
                 raise
             if str(second) != str(error):
@@ -339,10 +341,10 @@ class Recording:
             rounds,
         ) from None
 
-    def _status(self, state: str, reason: str = "") -> None:
+    def _status(self, state: str, reason: str = "", write: Callable[[Path, str], None] = write_text) -> None:
         assert self._learning is not None
         content = {"state": state, "reason": reason, "rounds": self._learning.graph.rounds_done}
-        write_text(self.path / runs.STATUS, json.dumps(content, indent=1))
+        write(self.path / runs.STATUS, json.dumps(content, indent=1))
 
     @contextmanager
     def _keeping_warnings(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pgmgraph.atomic import remove_folder, sweep, whole_file, whole_folder, write_text
+from pgmgraph.atomic import remove_folder, sweep, whole_file, whole_folder, write_over, write_text
 from pgmgraph.errors import OutputError
 from tests.refusals import refused
 
@@ -78,3 +78,15 @@ def test_a_folder_is_removed_whole(tmp_path):
     assert names_in(tmp_path) == []
     with refused(OutputError, str(tmp_path / "folder"), "No such file"):
         remove_folder(tmp_path / "folder")
+
+
+def test_a_text_is_written_over_in_its_place_and_nothing_is_left_of_the_older_one(tmp_path):
+    path = tmp_path / "status"
+    write_text(path, "a long text")
+    place = path.stat().st_ino
+    write_over(path, "short")
+    assert (path.read_text().strip(), path.stat().st_ino) == ("short", place)
+    write_over(path, "a text that is longer")
+    assert (path.read_text(), path.stat().st_ino) == ("a text that is longer", place)
+    with refused(OutputError, str(tmp_path / "none"), "No such file"):
+        write_over(tmp_path / "none", "text")

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -100,6 +101,18 @@ def test_tensors_keep_their_strides_and_what_they_share(tmp_path):
         assert again[name].stride() == tensor.stride()
     again["whole"][0, 0] = -1.0
     assert again["turned"][0, 0] == again["every other"][0, 0] == -1.0
+
+
+def test_what_is_written_is_not_held_in_memory_a_second_time(tmp_path):
+    large = torch.zeros(2**20)  # torch's own memory is not traced, what Python holds is
+    write(tmp_path, checkpoint(values={"large": torch.zeros(1)}))  # whatever is imported on the way
+    tracemalloc.start()
+    try:
+        write(tmp_path / "large", checkpoint(values={"large": large}))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < large.nbytes / 8
 
 
 def test_the_manifest_says_what_is_there(tmp_path):

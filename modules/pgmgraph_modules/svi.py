@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from itertools import chain, repeat
 from typing import Any, ClassVar, Literal
 
 import pyro
@@ -13,7 +14,7 @@ from pyro import distributions as dist
 from pyro import poutine
 from pyro.distributions import TorchDistribution
 from pyro.infer import TraceMeanField_ELBO
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributions import Distribution, constraints, kl_divergence
 from torch.distributions.kl import register_kl
 from torch.nn.parallel import DistributedDataParallel
@@ -35,7 +36,7 @@ from pgmgraph import (
     Outbox,
     Point,
 )
-from pgmgraph.errors import DefinitionError, DivergedError, MessageTypeError
+from pgmgraph.errors import DataError, DefinitionError, DivergedError, MessageTypeError
 
 _LEAST_ITEMS, _MOST_ITEMS = 512, 4_096
 _SHARE = 1 / 20
@@ -114,6 +115,10 @@ class SVIModule(Module):
     and gets minibatches, messages as priors, device placement, progress, a state to save, its own terms of
     F, and `send`: the messages are what the guide says of the sites that are named for ports.
 
+    Where the plate is split over processes (`Context.shards`), each step is one on the items of all parts together: its
+    gradient is the sum of those of the parts, each weighted by the items that it has in the minibatch. A part whose
+    items are all missing takes part in every step, and adds nothing.
+
     Args:
         epochs: passes over the plate in one update.
         first_epochs: the same for the first update; by default as `epochs`.
@@ -132,6 +137,7 @@ class SVIModule(Module):
     guarantee: Guarantee = "stochastic"
     at_once = 2_048
     amortised = True
+    averages = True
 
     model: Callable[..., object]
     guide: Callable[..., object]
@@ -230,13 +236,17 @@ class SVIModule(Module):
         epochs = self.epochs if self.context.updates else self.first_epochs
         for network in self.networks.values():
             network.train()
-        loss = _Loss(self)
-        # Where the plate is split, gradients are averaged as they come, over minibatches that make up one together.
-        learner = DistributedDataParallel(loss) if self.context.shards > 1 else None
-        with learner.join() if learner else nullcontext():
-            for epoch in range(epochs):
-                mean = self._epoch(batches, epoch, learner or loss, self._optimiser)
-                self.context.progress(epoch + 1, epochs, {"loss": mean})
+        loss: _Loss | DistributedDataParallel = _Loss(self)
+        if self.context.shards > 1:
+            self.context.plate_size = int(summed_over_parts(torch.tensor(batches.size)))
+            if not self.context.plate_size:
+                raise DataError(f"Expected items for {self.context.name} to learn from; every row below it is missing.")
+            # Averages gradients over the parts as they come. A minibatch may leave parameters out: the noise of targets,
+            # where none of them is known.
+            loss = DistributedDataParallel(loss, find_unused_parameters=True)
+        for epoch in range(epochs):
+            mean = self._epoch(batches, epoch, loss, self._optimiser)
+            self.context.progress(epoch + 1, epochs, {"loss": mean})
 
     def send(self, *_: Any, **mail: Any) -> Outbox:  # Any: a subclass names its ports, as in `model`
         """What the guide says of the sites that are named for ports."""
@@ -307,11 +317,18 @@ class SVIModule(Module):
     ) -> float:
         """One pass over the plate; returns the loss of an item, averaged over the minibatches."""
         total = 0.0
-        for number, batch in enumerate(batches.shuffled(max(1, self.batch_size // self.context.shards))):
+        for number, batch in enumerate(self._minibatches(batches)):
             # Pyro's checks of model and guide cost as much as a small network: the first minibatch has them.
             with self._pyro(validate=epoch == 0 and number == 0):
                 loss = loss_of(**batch)
-            value = float(loss.detach())
+            items, value = _length(batch), float(loss.detach())
+            if self.context.shards > 1:
+                share = items
+                value, items = _of_all_parts(value, share)
+                if not items:
+                    break
+                # The parts' gradients are averaged; what is wanted is that of the mean over all items.
+                loss = loss * (share * self.context.shards / items)
             if not math.isfinite(value):
                 raise DivergedError(
                     f"The loss of {self.context.name} turned {value} in round {self.context.round}, epoch {epoch}, "
@@ -324,8 +341,15 @@ class SVIModule(Module):
             loss.backward()
             optimiser.step()
             optimiser.zero_grad()
-            total += value * _length(batch)
-        return total / batches.size
+            total += value * items
+        return total / (batches.size if self.context.shards == 1 else self.context.plate_size)
+
+    def _minibatches(self, batches: Batches) -> Iterator[Batch]:
+        """Those of an epoch; of a part of the plate its share of each, and empty ones as long as others have more."""
+        if self.context.shards == 1:
+            return batches.shuffled(self.batch_size)
+        steps = math.ceil(self.context.plate_size / self.batch_size)
+        return chain(batches.shuffled(max(1, math.ceil(batches.size / steps))), repeat({}))
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -377,12 +401,29 @@ class _Loss(nn.Module):
 
     def forward(self, **batch: Any) -> Tensor:  # Any: what lies at the ports, as in `SVIModule.model`
         module = self._of
+        if not batch:  # nothing, but a function of every parameter, so that each has a gradient to be averaged
+            return sum((0.0 * parameter.sum() for parameter in self.parameters()), torch.zeros(()))
         loss: Tensor = module._estimator.differentiable_loss(module.model, module.guide, **batch)
         return loss / module.context.plate_size
 
 
+def summed_over_parts(values: Tensor) -> Tensor:
+    """The sum of a tensor over the processes that each have a part of the plate; all of them must ask for it."""
+    distributed.all_reduce(values)
+    return values
+
+
+def _of_all_parts(loss: float, items: int) -> tuple[float, int]:
+    """The loss of an item over the minibatch that the parts' make up together, and how many items it has.
+
+    A loss that is not finite in one part is so in all of them: they stop together, and none waits for another.
+    """
+    total, number = summed_over_parts(torch.tensor([loss * items, items], dtype=torch.float64)).tolist()
+    return (total / number if number else 0.0), int(number)
+
+
 def _length(batch: Batch) -> int:
-    return max(len(message) for message in batch.values() if isinstance(message, Message))
+    return max((len(message) for message in batch.values() if isinstance(message, Message)), default=0)
 
 
 def _log_prob(site: Mapping[str, Any]) -> Tensor:  # Any: Pyro's record of a site

@@ -16,7 +16,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME=FILE",
-        help="Values of an observation: .npy, .npz#member, IDX, CSV, Parquet, a folder of images. Once for each.",
+        help="Values of an observation: .npy, .npz (#member, or sparse), IDX, CSV, Parquet, a folder of images. Once "
+        "for each.",
     ),
 ]
 Labels = Annotated[

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pgmgraph.cli.sources import Sources, absolute
+from pgmgraph.cli.sources import Arrays, Sources, absolute
 from pgmgraph.config import Plain, from_config, load_graph, override, read_config, to_config
 from pgmgraph.errors import ConfigError
 from pgmgraph.graph import ModelGraph
+from pgmgraph.matrices import SparseMatrix
 from pgmgraph.observation import Observation, Values
 
 _YAML = (".yaml", ".yml", ".json")
@@ -60,7 +61,7 @@ class Blueprint:
         self._config = override(config, self.settings)
         self.sources = _sources(self._config, self.folder)
 
-    def graph(self, data: Mapping[str, Values], seed: int) -> ModelGraph:
+    def graph(self, data: Arrays, seed: int) -> ModelGraph:
         """The graph.
 
         Args:
@@ -77,7 +78,7 @@ class Blueprint:
             return graph
         return remade(graph, override(to_config(graph), self.settings), data, seed, self.folder)
 
-    def needs(self, data: Mapping[str, Values]) -> Mapping[str, Values] | None:
+    def needs(self, data: Arrays) -> Arrays | None:
         """What `fit` must be given besides the graph: a function may have put other data into its observations."""
         return None if self.is_file else data
 
@@ -87,7 +88,7 @@ def is_file(reference: str) -> bool:
     return Path(reference).suffix.lower() in _YAML
 
 
-def without_messages(graph: ModelGraph, data: Mapping[str, Values], seed: int, folder: Path) -> ModelGraph:
+def without_messages(graph: ModelGraph, data: Arrays, seed: int, folder: Path) -> ModelGraph:
     """The same graph anew, in which nothing is sent back down: the control.
 
     Args:
@@ -109,11 +110,9 @@ def without_messages(graph: ModelGraph, data: Mapping[str, Values], seed: int, f
     return remade(graph, config, data, seed, folder)
 
 
-def remade(
-    graph: ModelGraph, config: Mapping[str, Any], data: Mapping[str, Values], seed: int, folder: Path
-) -> ModelGraph:
+def remade(graph: ModelGraph, config: Mapping[str, Any], data: Arrays, seed: int, folder: Path) -> ModelGraph:
     """Another graph on the data of this one."""
-    there: dict[str, Values | Observation] = {
+    there: dict[str, Values | SparseMatrix | Observation] = {
         name: observation
         for name, observation in graph.observations.items()
         if not bool(observation.point.missing_rows().all())

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from pgmgraph import Callback, Executor, Scorer, Scores, fit
 from pgmgraph.cli.answers import Answer
+from pgmgraph.cli.sources import Arrays
 from pgmgraph.cli.watching import watcher
 from pgmgraph.errors import Interrupted, UnknownNameError, suggestion
 from pgmgraph.fit import FitResult
 from pgmgraph.graph import ModelGraph
-from pgmgraph.observation import Values
 from pgmgraph.ports import OutPort
 from pgmgraph.runs import CONFIG
 
@@ -40,7 +40,7 @@ class Job:
     """
 
     graph: ModelGraph
-    data: Mapping[str, Values] | None
+    data: Arrays | None
     path: Path
     arguments: Mapping[str, Any]
     labels: Mapping[str, NDArray[np.int64]]

@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pgmgraph import Run
 from pgmgraph.cli.blueprints import Blueprint, is_file
 from pgmgraph.cli.plans import Plan
-from pgmgraph.cli.sources import Sources, absolute, assigned, values_of
+from pgmgraph.cli.sources import Arrays, Sources, absolute, assigned, values_of
 from pgmgraph.config import from_config
 from pgmgraph.errors import ConfigError, RunError
 from pgmgraph.graph import ModelGraph
-from pgmgraph.observation import Values
 from pgmgraph.runs import CONFIG
-
-Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def given_data(texts: list[str] | None) -> Sources:
@@ -65,7 +59,7 @@ def plan_of(run: Run, options: Mapping[str, object]) -> Plan:
     return Plan.of({**begun, **_noted(run, "plan")}, options)
 
 
-def again(run: Run, values: Arrays, seed: int) -> tuple[ModelGraph, Mapping[str, Values] | None]:
+def again(run: Run, values: Arrays, seed: int) -> tuple[ModelGraph, Arrays | None]:
     """The graph of a run as it was before it learnt, and what `fit` must be given besides it.
 
     Raises:

@@ -14,7 +14,7 @@ from pgmgraph import Run, infer
 from pgmgraph.cli.answers import Answer, complain
 from pgmgraph.cli.arguments import Checkpoint, Data, Labels, RunFolder
 from pgmgraph.cli.opened import given_data, given_labels, learnt, sources_of
-from pgmgraph.cli.sources import labels_of, values_of
+from pgmgraph.cli.sources import Arrays, labels_of, values_of
 from pgmgraph.errors import ConfigError, DataFileError
 from pgmgraph.graph import ModelGraph
 from pgmgraph.messages import Message
@@ -42,7 +42,7 @@ def report(
     given = {**given_data(data), **given_labels(labels)}
     beliefs: Mapping[str, Message] = {}
     known: NDArray[np.int64] | None = None
-    values = {}
+    values: Arrays = {}
     try:
         values = values_of({**sources_of(opened, "data"), **given_data(data)})
         found = labels_of({**sources_of(opened, "labels"), **given_labels(labels)})

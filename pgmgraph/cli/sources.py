@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from pgmgraph.datasets import read_labels, read_values
 from pgmgraph.errors import ConfigError
@@ -16,6 +16,9 @@ from pgmgraph.graph import ModelGraph
 
 Sources = dict[str, str]
 """Paths, each with the part after `#`, by the name of an observation or of a variable."""
+
+Arrays = Mapping[str, NDArray[np.generic] | sparse.csr_array]
+"""What lies there, by the name of an observation."""
 
 
 def assigned(texts: Iterable[str], option: str, example: str) -> dict[str, str]:
@@ -40,7 +43,7 @@ def absolute(source: str, folder: Path | None = None) -> str:
     return os.path.abspath((folder or Path()) / source)  # noqa: PTH100  # keeps links, and names that do not exist
 
 
-def values_of(sources: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+def values_of(sources: Mapping[str, str]) -> Arrays:
     """The values of each observation.
 
     Raises:

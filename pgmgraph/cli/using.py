@@ -104,7 +104,8 @@ def _value(name: str, text: str) -> Values | float:
     if isinstance(found, bool) or not isinstance(found, int | float | str | list):
         raise ConfigError(f"Expected a number, a list or a file as the value of {name}; got {text}.")
     if isinstance(found, str):
-        return read_values(found)
+        values = read_values(found)
+        return values if isinstance(values, np.ndarray) else values.toarray()
     if not isinstance(found, list):
         return found
     try:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from pgmgraph.datasets.content import opened
 from pgmgraph.datasets.idx import DTYPES, open_idx
 from pgmgraph.datasets.image_folder import has_images, read_folder_names, read_images
-from pgmgraph.datasets.npy import NPY_MAGIC, ZIP_MAGICS, open_npy, read_npz
+from pgmgraph.datasets.npy import NPY_MAGIC, ZIP_MAGICS, npz_names, open_npy, read_npz
 from pgmgraph.datasets.parquet import PARQUET_MAGIC, read_parquet, read_parquet_column
 from pgmgraph.datasets.shards import read_shards, shard_paths, write_rows
+from pgmgraph.datasets.sparse_matrix import is_matrix, read_matrix
 from pgmgraph.datasets.text_table import number_in, read_text_column, read_text_table
 from pgmgraph.errors import DataFileError
 
@@ -33,13 +35,14 @@ IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-def read_values(source: str | Path) -> npt.NDArray[np.generic]:
+def read_values(source: str | Path) -> npt.NDArray[np.generic] | sparse.csr_array:
     """Numbers from a data file, one row an item.
 
     The kind is told by the content, not by the name. A file may be
 
     - `.npy`, which is mapped into memory and not read;
-    - `.npz`, of which `archive.npz#member` names an array;
+    - `.npz`, of which `archive.npz#member` names an array; or what `scipy.sparse.save_npz` wrote of a matrix in the
+      format CSR, CSC or COO, which stays sparse;
     - IDX, plain (mapped where its values are bytes) or gzip;
     - a table as text (CSV, TSV, semicolons or blanks; plain or gzip; with a header or without), or Parquet.
       `table.csv#height,weight` chooses columns by name, `table.csv#0,2` by place, `table.csv#1:` from a place on;
@@ -56,7 +59,7 @@ def read_values(source: str | Path) -> npt.NDArray[np.generic]:
     Returns:
         (N, ...) booleans, integers or reals. Text gives (N, columns) float64, in which an empty cell is NaN; Parquet
         (N, columns), a column of lists counting for as many as these are long; images (N, H, W), or in colour
-        (N, C, H, W). What is mapped is read-only.
+        (N, C, H, W). What is mapped is read-only. A sparse matrix is (N, V), rows compressed.
 
     Raises:
         DataFileError: the file is missing, unreadable, corrupt, truncated, of another kind, empty, or lacks the part;
@@ -64,7 +67,10 @@ def read_values(source: str | Path) -> npt.NDArray[np.generic]:
     """
     path, part = _split(source)
     kind = _kind(path, part)
-    if kind == "text":
+    values: npt.NDArray[np.generic] | sparse.csr_array
+    if kind == "npz" and part is None and is_matrix(npz_names(path)):
+        values = read_matrix(path)
+    elif kind == "text":
         values = read_text_table(path, part)
     elif kind == "parquet":
         values = read_parquet(path, part)
@@ -79,7 +85,7 @@ def read_values(source: str | Path) -> npt.NDArray[np.generic]:
             f"Expected numbers in {source}; got words ({values.dtype}). As labels they can be read by read_labels.",
             path,
         )
-    if values.ndim == 0 or values.size == 0:
+    if values.ndim == 0 or 0 in values.shape:
         raise DataFileError(
             f"Expected at least one row and one column of values in {source}; got shape {values.shape}. "
             f"Check that the file was written.",
@@ -102,11 +108,18 @@ def write_npy(source: str | Path, path: str | Path) -> Path:
         The file.
 
     Raises:
-        DataFileError: see `read_values`.
+        DataFileError: see `read_values`; or the values are a sparse matrix.
         OutputError: the file cannot be written.
     """
     target = Path(path)
-    write_rows(read_values(source), target)
+    values = read_values(source)
+    if isinstance(values, sparse.csr_array):
+        raise DataFileError(
+            f"Expected a dense array in {source} to write to {path}; got a sparse matrix, which is small as it is. "
+            "Give it to an Observation.",
+            Path(source),
+        )
+    write_rows(values, target)
     return target
 
 

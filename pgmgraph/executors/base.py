@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from torch import Tensor
@@ -12,6 +13,8 @@ from pgmgraph.executors.past import Past, Statistics
 from pgmgraph.messages import Message, MessageType
 from pgmgraph.module import Context, Draws, Guarantee, Module, Outbox
 from pgmgraph.plates import Delivery
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 ProgressWatcher = Callable[[str, int, int, Mapping[str, float]], None]
 """Called with a module's name, what is done, the total, and the values that it reports."""
@@ -110,6 +113,13 @@ class ModuleState:
     updates: int
 
 
+def most_parts(module: Module, items: int, lengths: Tensor | None) -> int:
+    """Into how many parts a module's plate can be split; sequences stay whole, and without any time is a single one."""
+    if lengths is not None:
+        return len(lengths)
+    return 1 if module.sequential else items
+
+
 class Executor(Protocol):
     """Where modules run. Calls of one list are independent, and may run at the same time.
 
@@ -122,8 +132,17 @@ class Executor(Protocol):
     def ahead(self) -> bool:
         """See above."""
 
-    def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
-        """Take the modules; set up those that a context is given for; report progress to `watcher`."""
+    def setup(
+        self,
+        modules: Mapping[str, Module],
+        contexts: Mapping[str, Context],
+        watcher: ProgressWatcher,
+        parts: Mapping[str, int] = _NONE,
+    ) -> None:
+        """Take the modules; set up those that a context is given for; report progress to `watcher`.
+
+        `parts` says, of modules that are to learn, into how many parts their plates can be split at most.
+        """
 
     def update(self, calls: Sequence[Call]) -> list[Submitted]:
         """Let modules learn, and send; one that fails is left as it was before."""

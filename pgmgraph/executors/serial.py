@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from torch import Tensor
@@ -42,8 +43,14 @@ class SerialExecutor:
         self._modules: Mapping[str, Module] = {}
         self._watcher: ProgressWatcher = lambda module, done, total, values: None
 
-    def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
-        """See `Executor.setup`."""
+    def setup(
+        self,
+        modules: Mapping[str, Module],
+        contexts: Mapping[str, Context],
+        watcher: ProgressWatcher,
+        parts: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """See `Executor.setup`; nothing is split here."""
         self._modules, self._watcher = modules, watcher
         for name, context in contexts.items():
             worker.set_up(modules[name], context)

@@ -83,17 +83,22 @@ def part(module: Module, call: Call) -> Batches:
     return _batches(module, call)
 
 
-def statistics(module: Module, call: Call, batches: Batches) -> Statistics:
-    """What one pass over a part of the plate adds to what the module learns from."""
+def statistics(module: Module, call: Call, batches: Batches) -> Statistics | None:
+    """What one pass over a part of the plate adds to what the module learns from; None where it has no items."""
+    if batches.size == 0:
+        return None
     with seeded(call.seed, module.context.device), torch.no_grad():
         [total] = _totals(module, batches)
     return total
 
 
-def learn(module: Module, call: Call, parts: Sequence[Statistics]) -> None:
-    """Learn from the statistics of all parts of the plate."""
+def learn(module: Module, call: Call, parts: Sequence[Statistics | None]) -> None:
+    """Learn from the statistics of all parts of the plate; a part without items adds nothing."""
+    known = [one for one in parts if one is not None]
+    if not known:
+        raise _nothing_to_learn_from(module)
     with seeded(call.seed, module.context.device), torch.no_grad():
-        method(module, "learn", "which it has")(_total(parts))
+        method(module, "learn", "which it has")(_total(known))
 
 
 def answer(module: Module, call: Call) -> Updated:
@@ -139,6 +144,10 @@ def evaluate(module: Module, call: Call, spill: Spill | None = None) -> OwnTerms
         part = batches.subset(module.elbo_items, torch.Generator().manual_seed(call.seed))
     with seeded(call.seed, module.context.device), torch.no_grad():
         elbo = method(module, "elbo", "for F")
+        if batches.size == 0:
+            # For the terms that belong to no item, and the names of the others.
+            of_none = _none_of(_as_terms(module, elbo(**batches.placeholder()), 1))
+            return _own_terms(module, batches, of_none, 0, call.shard)
         terms, done = TermsAssembly(part.size, spill), 0
         for batch in part.in_order(module.at_once):
             n = min(part.size - done, part.rows_in(batch, module.at_once))
@@ -181,8 +190,12 @@ def _batches(module: Module, call: Call) -> Batches:
     context = module.context
     explained = frozenset(name for name, _ in module.ins())
     batches = Batches(call.mail, explained, context.device, module.dtype, module.sequential, call.lengths)
-    context.round, context.plate_size = call.round, batches.size * context.shards  # parts are of about one size
+    context.round, context.plate_size = call.round, max(1, batches.size) * context.shards  # of about one size
     return batches
+
+
+def _nothing_to_learn_from(module: Module) -> DataError:
+    return DataError(f"Expected items for {module.context.name} to learn from; every row below it is missing.")
 
 
 def _copied(state: object) -> object:
@@ -205,9 +218,9 @@ def _learn_and_send(
     module: Module, batches: Batches, past: Past | None, spill: Spill | None
 ) -> tuple[Outbox, Statistics | None]:
     """What the module sends after it has learnt; and over a stream, what it learnt of the new items."""
-    if batches.size == 0:
-        raise DataError(f"Expected items for {module.context.name} to learn from; every row below it is missing.")
-    if module.context.updates == 0 and has(module, "start"):
+    if batches.size == 0 and module.context.shards == 1:
+        raise _nothing_to_learn_from(module)
+    if module.context.updates == 0 and has(module, "start") and module.context.shards == 1:  # parts start together
         method(module, "start", "which it has")(batches)
     if has(module, "update"):
         outbox = method(module, "update", "which it has")(**next(batches.in_order()))
@@ -345,8 +358,12 @@ def _emptied(outbox: Outbox) -> Outbox:
         for port, message in outbox.messages.items()
     }
     beliefs = {port: belief[none] for port, belief in outbox.beliefs.items()}
-    elbo = outbox.elbo and {name: term[none] if term.ndim else term for name, term in outbox.elbo.items()}
-    return Outbox(elbo=elbo, beliefs=beliefs, **messages)
+    return Outbox(elbo=outbox.elbo and _none_of(outbox.elbo), beliefs=beliefs, **messages)
+
+
+def _none_of(terms: Terms) -> Terms:
+    """The terms of no item; those that belong to none stay."""
+    return {name: term[:0] if term.ndim else term for name, term in terms.items()}
 
 
 def _as_terms(module: Module, terms: object, n: int) -> Terms:
@@ -375,7 +392,7 @@ def _own_terms(module: Module, batches: Batches, terms: Terms, evaluated: int, s
     terms = {key: term if term.ndim or not shard else torch.zeros_like(term) for key, term in terms.items()}
     values = {}
     for key, term in terms.items():
-        values[key] = float(term.sum(dtype=torch.float64)) * (n / evaluated if term.ndim else 1.0)
+        values[key] = float(term.sum(dtype=torch.float64)) * (n / max(1, evaluated) if term.ndim else 1.0)
         if math.isnan(values[key]):
             name, round = module.context.name, module.context.round
             raise DivergedError(f"The term {key!r} of {name}'s elbo is NaN in round {round}.", name, round)

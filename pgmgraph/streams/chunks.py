@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pgmgraph.errors import DataError, ShapeError, UnknownNameError, suggestion
-from pgmgraph.matrices import is_sparse
+from pgmgraph.matrices import SparseMatrix, is_sparse
 from pgmgraph.messages import Point
 from pgmgraph.observation import Observation, Values
 from pgmgraph.streams.pieces import dense, joined, observed, of_state, state_of
@@ -150,7 +150,7 @@ class Chunks:
             raise DataError(f"Expected as many rows of each observation at a time; got {listed}.")
         return whole
 
-    def _as_rows(self, name: str, values: Values | Observation | None) -> Observation:
+    def _as_rows(self, name: str, values: Values | SparseMatrix | Observation | None) -> Observation:
         known = self._observations[name]
         event = known.point.event_shape
         if values is None:

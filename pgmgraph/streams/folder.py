@@ -15,6 +15,7 @@ from pgmgraph.datasets.content import unreadable
 from pgmgraph.datasets.files import read_values
 from pgmgraph.datasets.image_folder import SUFFIXES, read_image
 from pgmgraph.datasets.npy import npz_names, read_npz
+from pgmgraph.datasets.sparse_matrix import is_matrix
 from pgmgraph.errors import DataFileError
 from pgmgraph.streams.source import Block
 
@@ -28,7 +29,8 @@ class FolderSource:
     waited for. Best is to write under another name, hidden or of another ending, and rename. What was read is
     remembered by name, and a resumed stream reads the others. Files that change later are not read again.
 
-    An image gives one row, (H, W) or (C, H, W); `.npz` rows by the names of its arrays; `.npy`, IDX and tables, rows.
+    An image gives one row, (H, W) or (C, H, W); `.npz` rows by the names of its arrays, or those of a sparse matrix;
+    `.npy`, IDX and tables, rows.
 
     Args:
         path: the folder; it may come later.
@@ -143,6 +145,9 @@ def read_block(path: Path) -> Block:
     """
     if path.suffix.lower() in SUFFIXES:
         return read_image(path)
-    if path.suffix.lower() == ".npz":
-        return {name: read_npz(path, name) for name in npz_names(path)}
-    return np.array(read_values(path))  # a map would follow the file, which its writer may take away
+    names = npz_names(path) if path.suffix.lower() == ".npz" else []
+    if names and not is_matrix(names):
+        return {name: read_npz(path, name) for name in names}
+    values = read_values(path)
+    # A map would follow the file, which its writer may take away.
+    return np.array(values) if isinstance(values, np.ndarray) else values

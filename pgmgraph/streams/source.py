@@ -7,9 +7,10 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pgmgraph.config.plain import Plain
 from pgmgraph.errors import DataError
+from pgmgraph.matrices import SparseMatrix
 from pgmgraph.observation import Observation, Values
 
-Block: TypeAlias = Values | Mapping[str, Values | Observation] | None
+Block: TypeAlias = Values | SparseMatrix | Mapping[str, Values | SparseMatrix | Observation] | None
 """What a source gives at a time: rows, or one row, of the only observation or by the name of each; None while it has
 nothing, so that whoever waits can look up."""
 
@@ -43,7 +44,7 @@ class Together:
     def __iter__(self) -> Iterator[Block]:
         iterators = {name: iter(source) for name, source in self._sources.items()}
         while True:
-            block: dict[str, Values | Observation] = {}
+            block: dict[str, Values | SparseMatrix | Observation] = {}
             for name, blocks in iterators.items():
                 try:
                     while (values := next(blocks)) is None:

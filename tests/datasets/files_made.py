@@ -15,12 +15,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 from pyarrow import parquet as pq
+from scipy import sparse
 
 from pgmgraph.datasets import read_labels, read_values
 from pgmgraph.errors import DataFileError
 
 NUMBERS = np.arange(24, dtype=np.float64).reshape(6, 4) / 8 - 1
 BYTES = (np.arange(6 * 8 * 8) * 7 % 256).astype(np.uint8).reshape(6, 8, 8)
+COUNTS = np.arange(30).reshape(6, 5) * (np.arange(30).reshape(6, 5) % 4 == 1)
 WORDS = ("fig", "ash", "oak", "ash", "fig", "elm")
 CODES = [2, 0, 3, 0, 2, 1]  # of WORDS in alphabetical order
 
@@ -36,6 +38,12 @@ def npz(members: Mapping[str, NDArray[np.generic]], *, compressed: bool = False)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
         for name, values in members.items():
             archive.writestr(f"{name}.npy", npy(values))
+    return file.getvalue()
+
+
+def matrix(values: NDArray[np.generic]) -> bytes:
+    file = io.BytesIO()
+    sparse.save_npz(file, sparse.csr_array(values))
     return file.getvalue()
 
 
@@ -77,6 +85,7 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "words.npy": lambda: npy(np.array(WORDS)),
     "numbers.npz": lambda: npz({"numbers": NUMBERS}),
     "squeezed.npz": lambda: npz({"numbers": NUMBERS}, compressed=True),
+    "counts.npz": lambda: matrix(COUNTS),
     "images-idx3-ubyte": lambda: idx(BYTES),
     "images-idx3-ubyte.gz": lambda: gzip.compress(idx(BYTES), mtime=0),
     "numbers.csv": lambda: text(NUMBERS),

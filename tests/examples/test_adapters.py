@@ -1,18 +1,14 @@
 """The example runs as it is, and says what it promises."""
 
 import re
-import runpy
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[2] / "examples" / "adapters.py"
-
 
 @pytest.mark.slow
-def test_what_is_drawn_is_found_again_and_the_order_of_counting_helps(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(FILE))
-    scaled, alone, counted = capsys.readouterr().out.splitlines()
+def test_what_is_drawn_is_found_again_and_the_order_of_counting_helps(printed: Callable[..., str]) -> None:
+    scaled, alone, counted = printed("adapters").splitlines()
     found = re.search(r"(\d+) of 100 drawn found again", scaled)
     assert found is not None
     assert int(found[1]) > 90

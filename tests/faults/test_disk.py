@@ -67,6 +67,8 @@ def test_a_full_disk(small_disk, undisturbed):
     path = small_disk / "run"
     told(answer_of(learn, path, SCHEDULE, FullDisk(small_disk / "ballast")), path, "No space left", "Make room")
     whole(path)
+    status = Run(path).status
+    assert (status["state"], status["reason"][:12]) == ("failed", "OutputError:"), "there is room for so much"
     assert answer_of(learn, path, SCHEDULE).kind == "OutputError", "still full"
     whole(path)
     (small_disk / "ballast").unlink()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import sparse
 
 from pgmgraph.errors import DataFileError
 from pgmgraph.streams import FolderSource
@@ -94,6 +95,10 @@ def test_images_and_archives_and_readers_of_ones_own(tmp_path):
     assert np.asarray(colour).shape == (3, 2, 3)
     assert isinstance(archive, dict)
     assert {name: values.shape for name, values in archive.items()} == {"pixels": (4, 2), "words": (4, 3)}
+    sparse.save_npz(tmp_path / "counts.npz", sparse.csr_array(np.eye(3)))
+    [counts] = (block for block in over(tmp_path, pattern="counts.npz") if block is not None)
+    assert isinstance(counts, sparse.csr_array)
+    assert np.array_equal(counts.toarray(), np.eye(3))
     lengths = over(tmp_path, pattern="*.png", read=lambda path: [float(len(path.name))])
     assert [block for block in lengths if block] == [[8.0], [7.0]]
 

@@ -22,8 +22,8 @@ from pgmgraph import (
     Point,
     SparsePoint,
 )
-from pgmgraph.errors import ShapeError, UnknownNameError, WiringError
-from pgmgraph_modules.arguments import check_counts
+from pgmgraph.errors import WiringError
+from pgmgraph_modules.arguments import check_counts, check_weights, check_words
 from pgmgraph_modules.lda.documents import Documents, expected_words
 from pgmgraph_modules.lda.drawing import drawn_counts, drawn_proportions, tempered
 from pgmgraph_modules.lda.pages import Likelihoods
@@ -136,18 +136,8 @@ class LDA(Module):
 
     def event_shapes(self, x: Mapping[str, tuple[int, ...] | None]) -> dict[str, tuple[int, ...]]:
         """See `Module`."""
-        for key in self.weights:
-            if key not in x:
-                raise UnknownNameError(
-                    f"Expected weights of modalities that are wired; got one of {key!r}. There are: {', '.join(x)}.",
-                    key,
-                )
-        for key, shape in x.items():
-            if shape is not None and len(shape) != 1:
-                raise ShapeError(
-                    f"Expected counts of words (V,) at x.{key}; got events of shape {shape}. Reshape to N x V.",
-                    f"x.{key}",
-                )
+        check_weights(self.weights, x, "modalities")
+        check_words("x", x)
         return {"z": (self.topics,)}
 
     def supports(self) -> dict[str, tuple[float, float]]:

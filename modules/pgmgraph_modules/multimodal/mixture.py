@@ -24,8 +24,8 @@ from pgmgraph import (
     Point,
     PooledGaussianPotential,
 )
-from pgmgraph.errors import DataError, ScheduleError, ShapeError, UnknownNameError, WiringError
-from pgmgraph_modules.arguments import check_choice, check_counts, check_positive
+from pgmgraph.errors import DataError, ScheduleError, WiringError
+from pgmgraph_modules.arguments import check_choice, check_counts, check_positive, check_weights, check_words
 from pgmgraph_modules.conjugate.emissions import Emissions
 from pgmgraph_modules.conjugate.prior import prior_from
 from pgmgraph_modules.multimodal.belief import JointBelief
@@ -151,18 +151,8 @@ class MultimodalMixture(Module):
         """See `Module`."""
         families = {"x": x, "v": v, "w": w}
         shapes = {f"{port}.{key}": shape for port, family in families.items() for key, shape in family.items()}
-        for port in self.weights:
-            if port not in shapes:
-                raise UnknownNameError(
-                    f"Expected weights of ports that are wired; got one of {port!r}. There are: {', '.join(shapes)}.",
-                    port,
-                )
-        for key, shape in w.items():
-            if shape is not None and len(shape) != 1:
-                raise ShapeError(
-                    f"Expected counts of words (V,) at w.{key}; got events of shape {shape}. Reshape to N x V.",
-                    f"w.{key}",
-                )
+        check_weights(self.weights, shapes, "ports")
+        check_words("w", w)
         return {"c": (self.components,)}
 
     def supports(self) -> dict[str, tuple[float, float]]:

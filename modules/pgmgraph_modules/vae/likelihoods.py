@@ -14,6 +14,7 @@ from torch.distributions import constraints
 
 from pgmgraph import Batches, Point
 from pgmgraph.errors import ShapeError
+from pgmgraph_modules.svi import summed_over_parts
 
 Shape = tuple[int, ...]
 
@@ -43,8 +44,8 @@ class Likelihood(ABC):
     def check(cls, event_shape: Shape) -> None:
         """Raise ShapeError for events that are not its own; any are by default."""
 
-    def prepare(self, batches: Batches) -> None:  # noqa: B027  # not all have something to take
-        """Take from the data what is fixed before the first step; nothing by default."""
+    def prepare(self, batches: Batches, shards: int) -> None:  # noqa: B027  # not all have something to take
+        """Take from the data, over all parts of the plate, what is fixed before the first step; nothing by default."""
 
     def encoded(self, x: Tensor) -> Tensor:
         """What the encoder is given of events, (n, *event)."""
@@ -131,7 +132,7 @@ class Multinomial(Likelihood):
                 f"{event_shape}. Reshape to N x V."
             )
 
-    def prepare(self, batches: Batches) -> None:
+    def prepare(self, batches: Batches, shards: int) -> None:
         """See `Likelihood`: the words' frequencies and the mean length, of the first documents that have any."""
         if self._words.length > 0:
             return
@@ -140,7 +141,10 @@ class Multinomial(Likelihood):
             x = batch["x"]
             assert isinstance(x, Point)
             total += x.value.sum(0, dtype=torch.float64)
-        self._words.length.copy_(total.sum() / max(1, batches.size))
+        documents = torch.tensor(batches.size)
+        if shards > 1:
+            total, documents = summed_over_parts(total), summed_over_parts(documents)
+        self._words.length.copy_(total.sum() / documents.clamp(min=1))
         self._words.background.copy_(((total + 1) / (total + 1).sum()).log())
 
     def encoded(self, x: Tensor) -> Tensor:

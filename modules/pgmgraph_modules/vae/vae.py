@@ -205,7 +205,7 @@ class VAE(SVIModule):
 
     def learn_batches(self, batches: Batches) -> None:
         """See `SVIModule`."""
-        self._likelihood.prepare(batches)
+        self._likelihood.prepare(batches, self.context.shards)
         super().learn_batches(batches)
 
     def model(self, x: Point, z: Message | None) -> None:

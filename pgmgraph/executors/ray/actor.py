@@ -87,6 +87,10 @@ class ModuleActor:
         worker.load(self._module, _state(values, updates))
         self._number, self._part = number, None
 
+    def learnt(self) -> object:
+        """What the module has learnt, ready to travel."""
+        return flattened(worker.save(self._module).values)
+
     def update(self, number: int, call: Call, layout: Layout, *letters: Letter) -> tuple[object, ...]:
         """Learn and send: the answer, the state, and a letter for each of `call.sends`."""
         self._in_turn(number)
@@ -96,14 +100,14 @@ class ModuleActor:
         """Start from the whole plate; the state, for the other parts of it."""
         self._in_turn(number)
         worker.start(self._module, self._with_mail(call, layout, letters))
-        return flattened(worker.save(self._module).values)
+        return self.learnt()
 
     def follow(self, number: int, values: object) -> None:
         """Begin an update from what another part has started with."""
         self._in_turn(number)
         worker.load(self._module, _state(values, self._module.context.updates))
 
-    def statistics(self, number: int, call: Call, layout: Layout, *letters: Letter) -> Statistics:
+    def statistics(self, number: int, call: Call, layout: Layout, *letters: Letter) -> Statistics | None:
         """What this part of the plate adds to what is learnt from."""
         self._in_turn(number)
         begin = time.perf_counter()
@@ -113,7 +117,7 @@ class ModuleActor:
         self._busy += time.perf_counter() - begin
         return total
 
-    def learn(self, number: int, call: Call, *parts: Statistics) -> None:
+    def learn(self, number: int, call: Call, *parts: Statistics | None) -> None:
         """Learn from the statistics of all parts, in the order of the parts."""
         self._in_turn(number)
         begin = time.perf_counter()
@@ -143,7 +147,7 @@ class ModuleActor:
         sent = _outgoing(updated.outbox, self._name, self._module, call)
         self._number = number
         # The parts of a plate have learnt the same: the first one's state is kept.
-        state = flattened(worker.save(self._module).values) if call.learn and not call.shard else None
+        state = self.learnt() if call.learn and not call.shard else None
         sizes = {port: letter.bytes for port, letter in sent.items()}
         learnt = self._module.context.updates
         total = None if updated.total is None else flattened(updated.total)

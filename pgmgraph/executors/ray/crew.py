@@ -11,16 +11,16 @@ import ray
 
 from pgmgraph.errors import WorkerError
 from pgmgraph.executors import worker
-from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Submitted, Updated
+from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Submitted, Updated, most_parts
 from pgmgraph.executors.ray.actor import Answer, pack_module
 from pgmgraph.executors.ray.packing import Rows, Slot, flattened, laid_out, restored, split
 from pgmgraph.executors.ray.process import Process
 from pgmgraph.executors.ray.references import Ref, RemoteLetter, RemoteState, Store
 from pgmgraph.messages import Message
-from pgmgraph.module import Module, Outbox, has
+from pgmgraph.module import Module, Outbox, has, learns
 from pgmgraph.plates import Parcel
 
-Wait = Callable[[Ref, "Crew"], Any]  # Any: whatever is waited for
+Wait = Callable[[Sequence[Ref], "Crew"], list[Any]]  # Any: whatever is waited for
 
 _STRIDE = 0x9E3779B1  # far enough for seeds of parts not to meet those of other calls
 
@@ -42,26 +42,33 @@ class Terms:
     restarts: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A process, the call for it, and its rows of the plate; None for all."""
+
+    process: Process
+    call: Call
+    rows: Rows | None
+
+
 class Crew:
     """The processes of one module.
 
     A module that learns by statistics learns from their sum over all parts, in every process the same. One that learns
-    by gradients averages them over its processes as it goes. Messages stay in the parts that they were made in.
+    by gradients averages them over its processes as it goes. Messages stay in the parts that they were made in. Where
+    there are fewer rows than parts, and nothing is to be learnt, the first processes answer alone.
 
     Args:
         name: of the module.
         module: the module as it is here; it learns elsewhere.
         terms: what it asks for.
         store: where messages lie.
-        wait: waits for an answer.
+        wait: waits for answers, and raises what the first to fail has raised.
         watcher: told how far the module is.
 
     Attributes:
         processes: those that there are; none before `begin`.
         asked, done: the numbers of the last update that was asked for, and of the last that was heard to be done.
-
-    Raises:
-        WorkerError: the module takes its plate whole, and cannot be split.
     """
 
     def __init__(
@@ -69,8 +76,6 @@ class Crew:
     ) -> None:
         self.name, self.module, self.terms = name, module, terms
         self._store, self._wait, self._watcher = store, wait, watcher
-        if terms.shards > 1:
-            _check_divisible(name, module)
         self._packed: Ref = ray.put(pack_module(module))
         self.processes: list[Process] = []
         self.asked = self.done = 0
@@ -91,9 +96,10 @@ class Crew:
         if self._known is not None:
             self._load(self._known)
         if len(self.processes) > 1 and has(self.module, "learn_batches"):
-            address = self._wait(self.processes[0].actor.address.remote(), self)
-            for number, process in enumerate(self.processes):
-                process.actor.meet.remote(address, number, len(self.processes))
+            [address] = self._wait([self.processes[0].actor.address.remote()], self)
+            shards = len(self.processes)
+            met = [one.actor.meet.remote(address, shard, shards) for shard, one in enumerate(self.processes)]
+            self._wait(met, self)
 
     def stop(self) -> None:
         """End the processes."""
@@ -117,6 +123,8 @@ class Crew:
             )
         self.stop()
         self.asked = self.done
+        # Whoever was lost in its first update starts from data once more.
+        self._started = (self._known or self.module.context).updates > 0
 
     def state(self) -> ModuleState:
         """What the module had learnt when its last update was done."""
@@ -143,20 +151,21 @@ class Crew:
             )
         self.asked += 1
         number = self.asked
-        calls = self._parts(call)
-        together = len(calls) > 1 and call.learn and has(self.module, "statistics")
-        if together:
-            self._learn_together(number, call, calls)
-        asked = [
-            self._ask(process, "answer" if together else "update", 2 + len(call.sends), part, rows, number)
-            for process, (part, rows) in zip(self.processes, calls, strict=True)
-        ]
-        outbox = self._outbox(call, [refs[2:] for refs in asked], [rows for _, rows in calls])
+        parts = self._parts(call)
+        steps, method = list[Ref](), "update"
+        if len(parts) > 1 and call.learn and learns(self.module):
+            steps = self._start_together(number, call)
+            if has(self.module, "statistics"):
+                steps += self._learn_together(number, call, parts)
+                method = "answer"
+        asked = [self._ask(part, method, 2 + len(call.sends), number) for part in parts]
+        outbox = self._outbox(call, [refs[2:] for refs in asked], parts)
 
         def done() -> Updated:
-            answers: list[Answer] = [self._wait(refs[0], self) for refs in asked]
-            for ref in [ref for refs in asked for ref in refs[1:] if keep]:
-                self._wait(ref, self)
+            # A process that was left alone in a step would answer all the same, so steps are heard as well.
+            answers: list[Answer] = self._wait([*steps, *(refs[0] for refs in asked)], self)[len(steps) :]
+            if keep:
+                self._wait([ref for refs in asked for ref in refs[1:]], self)
             self.done, self._tries = number, 0
             for report in [report for one in answers for report in one.reports]:
                 self._watcher(self.name, *report)
@@ -172,63 +181,53 @@ class Crew:
 
     def send(self, call: Call) -> Outbox:
         """What the module sends with its parameters as they are; raises where it cannot."""
-        calls = self._parts(call)
-        asked = [
-            self._ask(process, "send", 1 + len(call.sends), part, rows)
-            for process, (part, rows) in zip(self.processes, calls, strict=True)
-        ]
-        for refs in asked:
-            self._wait(refs[0], self)
-        return self._outbox(call, [refs[1:] for refs in asked], [rows for _, rows in calls])
+        parts = self._parts(call)
+        asked = [self._ask(part, "send", 1 + len(call.sends)) for part in parts]
+        self._wait([refs[0] for refs in asked], self)
+        return self._outbox(call, [refs[1:] for refs in asked], parts)
 
     def evaluate(self, call: Call) -> Callable[[], OwnTerms | None]:
         """Ask for the module's own terms of F."""
-        asked = [
-            self._ask(process, "evaluate", 1, part, rows)[0]
-            for process, (part, rows) in zip(self.processes, self._parts(call), strict=True)
-        ]
-        return lambda: _summed([self._wait(ref, self) for ref in asked])
+        asked = [self._ask(part, "evaluate", 1)[0] for part in self._parts(call)]
+        return lambda: _summed(self._wait(asked, self))
 
     def predict(self, call: Call, port: str) -> Message:
         """The module's message to an observation."""
-        asked = [
-            self._ask(process, "predict", 1, part, rows, port)[0]
-            for process, (part, rows) in zip(self.processes, self._parts(call), strict=True)
-        ]
-        pieces: list[Message] = [self._wait(ref, self).opened() for ref in asked]
+        asked = [self._ask(part, "predict", 1, port)[0] for part in self._parts(call)]
+        pieces: list[Message] = [packed.opened() for packed in self._wait(asked, self)]
         return type(pieces[0]).concatenate(pieces)
 
-    def _learn_together(self, number: int, call: Call, calls: Sequence[tuple[Call, Rows | None]]) -> None:
-        if has(self.module, "start") and not self._started:
-            first, *others = self.processes
-            [state] = self._ask(first, "start", 1, call, None, number)
-            for process in others:
-                process.actor.follow.remote(number, state)
+    def _start_together(self, number: int, call: Call) -> list[Ref]:
+        """Let the first process start from the whole plate, and the others from what it has started with."""
+        if self._started or not has(self.module, "start"):
+            return []
         self._started = True
-        for _ in range(self.module.passes):
-            parts = [
-                self._ask(process, "statistics", 1, part, rows, number)[0]
-                for process, (part, rows) in zip(self.processes, calls, strict=True)
-            ]
-            for process in self.processes:
-                process.actor.learn.remote(number, _bare(call), *parts)
+        first, *others = self.processes
+        [state] = self._ask(_Part(first, call, None), "start", 1, number)
+        return [state, *(process.actor.follow.remote(number, state) for process in others)]
 
-    def _parts(self, call: Call) -> list[tuple[Call, Rows | None]]:
-        """The call for each process, and its rows of the plate."""
-        shards = len(self.processes)
-        if shards == 1:
-            return [(call, None)]
-        parts: list[tuple[Call, Rows | None]] = []
+    def _learn_together(self, number: int, call: Call, parts: Sequence[_Part]) -> list[Ref]:
+        steps = []
+        for _ in range(self.module.passes):
+            sums = [self._ask(part, "statistics", 1, number)[0] for part in parts]
+            steps += [process.actor.learn.remote(number, _bare(call), *sums) for process in self.processes]
+        return steps
+
+    def _parts(self, call: Call) -> list[_Part]:
+        shards = min(len(self.processes), most_parts(self.module, call.items, call.lengths))
+        if shards <= 1:
+            return [_Part(self.processes[0], call, None)]
+        parts = []
         for shard, rows in enumerate(split(call.items, shards, call.lengths)):
             lengths = None if call.lengths is None else _within(call.lengths, rows)
             seed = (call.seed + shard * _STRIDE) % 2**32
-            parts.append((dataclasses.replace(call, seed=seed, lengths=lengths, shard=shard), rows))
+            its_call = dataclasses.replace(call, seed=seed, lengths=lengths, shard=shard)
+            parts.append(_Part(self.processes[shard], its_call, rows))
         return parts
 
-    def _ask(
-        self, process: Process, method: str, returns: int, call: Call, rows: Rows | None, *given: object
-    ) -> list[Ref]:
+    def _ask(self, part: _Part, method: str, returns: int, *given: object) -> list[Ref]:
         """Ask a process for something, with the mail of its rows beside the call."""
+        call, rows = part.call, part.rows
         letters: dict[Ref, int] = {}
 
         def slot_of(parcel: Parcel) -> Slot:
@@ -238,13 +237,13 @@ class Crew:
             return Slot(numbers, tuple(part for _, part in pieces), believed, parcel.wanted, parcel.via)
 
         layout = laid_out(call.mail, slot_of)
-        function = getattr(process.actor, method).options(num_returns=returns)
+        function = getattr(part.process.actor, method).options(num_returns=returns)
         answered = function.remote(*given, _bare(call), layout, *letters)
         return [answered] if returns == 1 else list(answered)
 
-    def _outbox(self, call: Call, sent: Sequence[Sequence[Ref]], rows: Sequence[Rows | None]) -> Outbox:
+    def _outbox(self, call: Call, sent: Sequence[Sequence[Ref]], given: Sequence[_Part]) -> Outbox:
         """What the processes send: for each port its letters, in the order of the rows."""
-        parts = tuple(one for one in rows if one is not None) or None
+        parts = tuple(one.rows for one in given if one.rows is not None) or None
         messages: dict[str, Any] = {}
         beliefs: dict[str, Message] = {}
         for port, *refs in zip(call.sends, *sent, strict=True):
@@ -260,11 +259,15 @@ class Crew:
     def _load(self, state: ModuleState) -> None:
         values = state.ref if isinstance(state, RemoteState) else flattened(state.values)
         self._started |= state.updates > 0
-        for loaded in [process.actor.load.remote(values, state.updates, self.asked) for process in self.processes]:
-            self._wait(loaded, self)
+        self._wait([one.actor.load.remote(values, state.updates, self.asked) for one in self.processes], self)
 
 
-def _check_divisible(name: str, module: Module) -> None:
+def check_divisible(name: str, module: Module, shards: int, most: int | None) -> None:
+    """Refuse to split the plate of a module that cannot be, or into more parts than it has items or sequences.
+
+    Raises:
+        WorkerError: see above.
+    """
     why = None
     if has(module, "update"):
         why = "updates itself from the whole plate at once"
@@ -272,8 +275,18 @@ def _check_divisible(name: str, module: Module) -> None:
         why = "learns by steps on parts of the plate"
     elif module.at_once is None and not module.sequential:
         why = "takes the whole plate at once"
+    elif has(module, "learn_batches") and not module.averages:
+        why = "does not average over parts what it learns from batches"
+    elif module.sequential and most == 1:
+        why = "looks along time, and has a single sequence"
     if why:
         raise WorkerError(f"Expected a module whose plate can be split; {name} {why}. Leave it out of shards.", name)
+    if most is not None and shards > most:
+        raise WorkerError(
+            f"Expected at most as many parts as the plate of {name} has rows, and sequences where it has them, {most}; "
+            f"got {shards}. Ask for less: shards={{{name!r}: {most}}}.",
+            name,
+        )
 
 
 def _summed(parts: Sequence[OwnTerms | None]) -> OwnTerms | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import ray
 import torch
 from ray.exceptions import (
+    NodeDiedError,
     ObjectLostError,
     OwnerDiedError,
     RayActorError,
@@ -21,13 +23,13 @@ from pgmgraph.errors import UnknownNameError, WorkerError, WorkerLostError, sugg
 from pgmgraph.executors import worker
 from pgmgraph.executors.base import Call, ModuleState, OwnTerms, ProgressWatcher, Submitted
 from pgmgraph.executors.ray import cluster
-from pgmgraph.executors.ray.crew import Crew, Terms
+from pgmgraph.executors.ray.crew import Crew, Terms, check_divisible
 from pgmgraph.executors.ray.process import Process
 from pgmgraph.executors.ray.references import Ref, Store, Traffic, fetch
 from pgmgraph.messages import Message
 from pgmgraph.module import Context, Draws, Module, Outbox
 
-_LOST = (RayActorError, ObjectLostError, OwnerDiedError, WorkerCrashedError)
+_LOST = (RayActorError, NodeDiedError, ObjectLostError, OwnerDiedError, WorkerCrashedError)
 _TICK = 0.25
 
 
@@ -114,12 +116,18 @@ class RayExecutor:
             cluster.leave()
             self._joined = False
 
-    def setup(self, modules: Mapping[str, Module], contexts: Mapping[str, Context], watcher: ProgressWatcher) -> None:
+    def setup(
+        self,
+        modules: Mapping[str, Module],
+        contexts: Mapping[str, Context],
+        watcher: ProgressWatcher,
+        parts: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """See `Executor.setup`.
 
         Raises:
             UnknownNameError: resources or shards of a module that is not there.
-            WorkerError: there is no such cluster, it has no room, or a module cannot be split.
+            WorkerError: there is no such cluster, it has no room, or a module cannot be split so.
         """
         for name in {**self.resources, **self.shards}:
             if name not in modules:
@@ -128,6 +136,9 @@ class RayExecutor:
                     f"{suggestion(name, modules)} It has: {', '.join(modules)}.",
                     name,
                 )
+        for name, shards in self.shards.items():
+            if shards > 1:
+                check_divisible(name, modules[name], shards, parts.get(name))
         for name, context in contexts.items():
             worker.set_up(modules[name], context)
         self._watcher = watcher
@@ -185,18 +196,27 @@ class RayExecutor:
         """See `Executor.sample`."""
         self._begin()
         crew = self._crews[call.module]
-        drawn: Draws = self._wait(crew.processes[0].actor.sample.remote(call, n, dict(values), temperature), crew)
-        return drawn
+        asked = crew.processes[0].actor.sample.remote(call, n, dict(values), temperature)
+        drawn: list[Draws] = self._wait([asked], crew)
+        return drawn[0]
 
     def _terms(self, name: str) -> Terms:
         return Terms(self.shards.get(name, 1), self.resources.get(name, {}), self._threads, self._restarts)
 
     def _begin(self) -> None:
-        """See that every module has its processes; those that are new begin at the same time."""
-        new = [crew for crew in self._crews.values() if crew.begin()]
+        """See that every module has its processes; those that are new begin at the same time.
+
+        Where one of them is lost meanwhile, all that are new begin once more: none is left that was not told all.
+        """
+        while new := [crew for crew in self._crews.values() if crew.begin()]:
+            try:
+                self._begin_together(new)
+            except WorkerLostError:
+                for crew in new:
+                    crew.replace()
+
+    def _begin_together(self, new: Sequence[Crew]) -> None:
         waiting = {process.begun: crew for crew in new for process in crew.processes}
-        if not waiting:
-            return
         _, late = ray.wait(list(waiting), num_returns=len(waiting), timeout=self._patience)
         if late:
             lacking = [waiting[ref] for ref in late]
@@ -211,7 +231,7 @@ class RayExecutor:
                 lacking[0].name,
             )
         for ref, crew in waiting.items():
-            self._wait(ref, crew)
+            self._wait([ref], crew)
         for crew in new:
             crew.begun()
 
@@ -229,11 +249,25 @@ class RayExecutor:
     def _processes(self) -> list[Process]:
         return [process for crew in self._crews.values() for process in crew.processes]
 
-    def _wait(self, ref: Ref, crew: Crew) -> Any:  # noqa: ANN401  # whatever the actor's method returns
-        """What a call answers; progress is heard meanwhile, and whoever gives no sign of life is ended."""
-        while not ray.wait([ref], timeout=_TICK, fetch_local=False)[0]:
+    def _wait(self, refs: Sequence[Ref], crew: Crew) -> list[Any]:  # Any: whatever the actor's methods return
+        """What calls answer, or what the first to fail has raised: a process may wait for one that has failed.
+
+        Progress is heard meanwhile, and whoever gives no sign of life is ended.
+        """
+        answers: dict[Ref, Any] = {}
+        waiting = list(refs)
+        while waiting:
+            done, waiting = ray.wait(waiting, timeout=_TICK, fetch_local=False)
+            answers |= {ref: self._answer(ref, crew) for ref in done}
+            if done:
+                continue
             for process in self._processes:
                 process.listen(self._watcher, self._patience)
+            if any(process.lost for process in crew.processes):
+                raise WorkerLostError(f"A process of {crew.name} is gone.", crew.name)
+        return [answers[ref] for ref in refs]
+
+    def _answer(self, ref: Ref, crew: Crew) -> Any:  # noqa: ANN401  # as above
         try:
             return fetch(ref)
         except RayError as error:
@@ -242,11 +276,14 @@ class RayExecutor:
     def _fail(self, error: RayError, crew: Crew) -> NoReturn:
         if isinstance(error, _LOST):
             for process in crew.processes:
-                process.lost |= isinstance(error, RayActorError)
+                process.lost = True  # or what it was sent is: either way it is replaced, so many times at most
             raise WorkerLostError(f"The process of {crew.name} is gone: {error}", crew.name) from error
         if isinstance(error, RayTaskError):
             if isinstance(error.cause, RayError) and error.cause is not error:
                 self._fail(error.cause, crew)
+            # A process fails as well where another one that it averages gradients with is gone.
+            if len(crew.processes) > 1 and not all(process.answers(self._patience) for process in crew.processes):
+                raise WorkerLostError(f"A process of {crew.name} is gone: {error}", crew.name) from error
             if isinstance(error.cause, BaseException):
                 raise error.cause from error
         raise WorkerError(f"The call of {crew.name} failed: {error}", crew.name) from error

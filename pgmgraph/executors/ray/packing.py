@@ -112,11 +112,16 @@ Rows: TypeAlias = tuple[int, int]
 
 
 def split(items: int, parts: int, lengths: Tensor | None = None) -> list[Rows]:
-    """Parts of a plate of about one size; sequences stay whole."""
+    """Parts of a plate of about one size, none of them empty; sequences, at least as many as parts, stay whole."""
     marks = [items * number // parts for number in range(parts + 1)]
     if lengths is not None:
         ends = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
-        marks = [int(ends[(ends - mark).abs().argmin()]) for mark in marks]
+        last = 0
+        for number in range(1, parts):
+            # At least one sequence for this part, and one for each that follows.
+            open_to = (ends[last + 1 : len(ends) - (parts - number)] - marks[number]).abs()
+            last += 1 + int(open_to.argmin())
+            marks[number] = int(ends[last])
     return list(pairwise(marks))
 
 

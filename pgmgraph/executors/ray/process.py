@@ -55,6 +55,14 @@ class Process:
         """End it."""
         ray.kill(self.actor)
 
+    def answers(self, patience: float) -> bool:
+        """Whether it gives a sign of life, when it is asked for one, within so many seconds."""
+        try:
+            fetch(self.actor.sign.options(concurrency_group="watch").remote(), timeout=patience)
+        except (RayActorError, GetTimeoutError):
+            self.lost = True
+        return not self.lost
+
     def listen(self, watcher: ProgressWatcher, patience: float) -> None:
         """Hear how far the module is; a process that gives no sign of life for so many seconds is ended."""
         if self.lost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -42,7 +42,9 @@ def test_parts_cover_the_plate_in_order(items: int, parts: int) -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 5))
 def test_sequences_stay_whole(lengths: list[int], parts: int) -> None:
+    assume(parts <= len(lengths))
     rows = split(sum(lengths), parts, torch.tensor(lengths))
+    assert all(begin < end for begin, end in rows)
     ends = {0, *torch.tensor(lengths).cumsum(0).tolist()}
     assert {mark for both in rows for mark in both} <= ends
     assert [number for begin, end in rows for number in range(begin, end)] == list(range(sum(lengths)))
