@@ -169,6 +169,9 @@ class Engine:
             WorkerLostError: where a module ran is gone; `rewind` makes it good.
         """
         updates = [one.done() for one in running._submitted]
+        # All of a stage or none: where one is lost, those that were done with it are done again.
+        for submitted in running._submitted:
+            submitted.stand()
         if self._under_way:
             self._under_way.popleft()
         for name, one in zip(running.names, updates, strict=True):

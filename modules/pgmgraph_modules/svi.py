@@ -241,8 +241,8 @@ class SVIModule(Module):
             self.context.plate_size = int(summed_over_parts(torch.tensor(batches.size)))
             if not self.context.plate_size:
                 raise DataError(f"Expected items for {self.context.name} to learn from; every row below it is missing.")
-            # Averages gradients over the parts as they come. A minibatch may leave parameters out: the noise of targets,
-            # where none of them is known.
+            # Averages gradients over the parts as they come. A minibatch may leave parameters out: the noise of
+            # targets, where none of them is known.
             loss = DistributedDataParallel(loss, find_unused_parameters=True)
         for epoch in range(epochs):
             mean = self._epoch(batches, epoch, loss, self._optimiser)

@@ -99,10 +99,12 @@ class Submitted:
     Attributes:
         outbox: what the module sends; the messages may be remote ones that are not there yet.
         done: waits until the update is done, and says how it went; it raises what the update raised.
+        stand: told that the update stands, once all of its stage are done. See `Executor.rewind`.
     """
 
     outbox: Outbox
     done: Callable[[], Updated]
+    stand: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ class Executor(Protocol):
         """Let modules learn, and send; one that fails is left as it was before."""
 
     def rewind(self) -> None:
-        """Put modules back to where they were after the last update that was heard to be done, and replace lost ones.
+        """Put modules back to where they were after the last update that stands, and replace lost ones.
 
         Raises:
             WorkerError: a module cannot be replaced.

@@ -98,7 +98,7 @@ class NormalWishart:
         numbers = self.mean.numel()
         precision = posterior.expected_precision()
         away = posterior.mean - self.mean
-        spread = torch.einsum("kbi,kbij,kbj->", away, precision, away)
+        spread = _quadratic(away, precision).sum()
         spread += self.mean.shape[1:].numel() * posterior.beta.reciprocal().sum()
         times = self.nu[0] * numbers / (self.inverse_scale * precision).sum()
         beta = (numbers / spread).expand_as(self.beta).contiguous()
@@ -164,7 +164,7 @@ class NormalWishart:
         scale = torch.cholesky_inverse(factor)
         ratio = prior.beta / self.beta
         away = self.mean - prior.mean
-        distance = self.nu * torch.einsum("kbi,kbij,kbj->k", away, scale, away)
+        distance = self.nu * _quadratic(away, scale)
         of_means = 0.5 * (blocks * d * (ratio - 1 - ratio.log()) + prior.beta * distance)
         log_scale = -2 * factor.diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
         prior_log_scale = -2 * prior.factor().diagonal(dim1=-2, dim2=-1).log().sum((-2, -1))
@@ -212,6 +212,12 @@ class NormalWishart:
 
 def _outer(vectors: Tensor) -> Tensor:
     return vectors.unsqueeze(-1) * vectors.unsqueeze(-2)
+
+
+def _quadratic(vectors: Tensor, matrices: Tensor) -> Tensor:
+    """v'M v, summed over blocks, (K,)."""
+    # For a few small matrices einsum takes longer to plan than to compute.
+    return ((matrices @ vectors.unsqueeze(-1)).squeeze(-1) * vectors).sum((1, 2))
 
 
 def _positive(matrix: Tensor, least: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class Crew:
 
     Attributes:
         processes: those that there are; none before `begin`.
-        asked, done: the numbers of the last update that was asked for, and of the last that was heard to be done.
+        asked, done: the numbers of the last update that was asked for, and of the last that stands.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class Crew:
 
     @property
     def behind(self) -> bool:
-        """Whether updates were asked for that were not heard to be done, or a process is gone."""
+        """Whether updates were asked for that do not stand, or a process is gone."""
         return self.asked != self.done or any(process.lost for process in self.processes)
 
     def replace(self) -> None:
-        """End the processes; others begin where these were when the last update was done."""
+        """End the processes; others begin where these were after the last update that stands."""
         self._tries += any(process.lost for process in self.processes)
         if self._tries > self.terms.restarts:
             raise WorkerError(
@@ -161,23 +161,27 @@ class Crew:
         asked = [self._ask(part, method, 2 + len(call.sends), number) for part in parts]
         outbox = self._outbox(call, [refs[2:] for refs in asked], parts)
 
+        answers = list[Answer]()
+
         def done() -> Updated:
             # A process that was left alone in a step would answer all the same, so steps are heard as well.
-            answers: list[Answer] = self._wait([*steps, *(refs[0] for refs in asked)], self)[len(steps) :]
+            answers[:] = self._wait([*steps, *(refs[0] for refs in asked)], self)[len(steps) :]
             if keep:
                 self._wait([ref for refs in asked for ref in refs[1:]], self)
-            self.done, self._tries = number, 0
             for report in [report for one in answers for report in one.reports]:
                 self._watcher(self.name, *report)
             for port in call.sends:
                 self._store.traffic.sent[f"{self.name}.{port}"] = sum(one.sizes[port] for one in answers)
-            if call.learn:
-                self._known = RemoteState(asked[0][1], answers[0].updates)
             terms = _summed([one.terms for one in answers])
             total: Any = restored(answers[0].total)  # Any: a tensor, or tensors by name
             return Updated(outbox, max(one.seconds for one in answers), answers[0].guarantee, terms, total)
 
-        return Submitted(outbox, done)
+        def stand() -> None:
+            self.done, self._tries = number, 0
+            if call.learn:
+                self._known = RemoteState(asked[0][1], answers[0].updates)
+
+        return Submitted(outbox, done, stand)
 
     def send(self, call: Call) -> Outbox:
         """What the module sends with its parameters as they are; raises where it cannot."""

@@ -23,7 +23,7 @@ def two_senses(send: Literal["belief", "sample"] = "belief") -> ModelGraph:
     pictures = Observation(pixels)
     heard = Observation(sounds, plate="sounds", missing=np.arange(90) % 7 == 3, sequences=np.repeat(np.arange(9), 10))
     vae = VAE(latent_dim=2, hidden=(8,), epochs=2, batch_size=30, send=send)
-    seen, sound, order = GMM(components=3), GMM(components=3), HMM(states=3)
+    seen, sound, order = GMM(components=3, starts=2), GMM(components=3, starts=2), HMM(states=3, starts=2)
     graph = ModelGraph(pictures=pictures, heard=heard, vae=vae, seen=seen, sound=sound, order=order)
     graph.connect(pictures.value, vae.x)
     graph.connect(vae.z, seen.x)
