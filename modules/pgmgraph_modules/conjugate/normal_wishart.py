@@ -215,7 +215,7 @@ def _outer(vectors: Tensor) -> Tensor:
 
 
 def _quadratic(vectors: Tensor, matrices: Tensor) -> Tensor:
-    """v'M v, summed over blocks, (K,)."""
+    """The sum over blocks of v'M v, (K,)."""
     # For a few small matrices einsum takes longer to plan than to compute.
     return ((matrices @ vectors.unsqueeze(-1)).squeeze(-1) * vectors).sum((1, 2))
 
