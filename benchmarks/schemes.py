@@ -258,6 +258,7 @@ MNIST = Setting(
         Scheme("conv", vae={"architecture": "conv", "hidden": None}),
         Scheme("umap-start", fit={"rounds": 20}, embedding="start"),
         Scheme("umap-start-fitted", gmm={"prior": "fitted"}, fit={"rounds": 20}, embedding="start"),
+        Scheme("umap-start-long", gmm={"prior": "fitted"}, embedding="start"),
     ),
 )
 
@@ -270,6 +271,7 @@ BEST = replace(
     schemes=(
         Scheme("umap", fit={"rounds": 1}, embedding="wired", peer=True),
         Scheme("umap-fitted", gmm={"prior": "fitted"}, fit={"rounds": 1}, embedding="wired"),
+        Scheme("umap-long", vae={"first_epochs": 78}, gmm={"prior": "fitted"}, fit={"rounds": 1}, embedding="wired"),
         Scheme("umap-after", embedding="after", peer=True),
         Scheme("control", backward=False, peer=True),
     ),
