@@ -36,9 +36,9 @@ _TICK = 0.25
 class RayExecutor:
     """Runs every module in a process of its own. See `Executor`.
 
-    The stages of a round are asked for at once, and every update begins when the messages that it needs are there:
-    modules that need nothing from each other run at the same time. Messages go from process to process through Ray's
-    object store, and not through this one.
+    The stages of a round and of the next one are asked for at once, and every update begins when the messages that it
+    needs are there: modules that need nothing from each other run at the same time. Messages go from process to
+    process through Ray's object store, and not through this one.
 
     Where a process or a machine is lost, its modules are made again elsewhere, from what they had learnt when the last
     stage ended, and what had been under way is done again: the result is that of a run without losses.
