@@ -79,9 +79,10 @@ class Stages:
 
     def drop(self) -> None:
         """Undo what was asked for and is not done."""
-        if self._engine.ahead:
-            self._go_back()
+        undone = [one for one in self._asked if one.reports is None]
         self._asked.clear()
+        if self._engine.ahead:
+            self._undo(undone)
 
     def _next(self, left: deque[tuple[Names, int]]) -> tuple[list[ModuleReport], Entry | None]:
         """Ask for as many as may be asked for, and wait for the first one that is under way."""
@@ -122,14 +123,19 @@ class Stages:
         return first.reports, self._ledger.enter(first.reports, first.about, terms)
 
     def _go_back(self) -> list[_Asked]:
-        """Undo the stages that were asked for and are not done, and return them."""
+        """Undo the stages that were asked for and are not done, and return them, after something was lost."""
         undone = list(self._asked)
         self._asked.clear()
         if undone and undone[0].reports is not None:
             undone[0].lost = True
             self._asked.append(undone.pop(0))
-        if undone or self._asked:
-            self._engine.rewind(undone[0].running if undone else None)
-        if undone and self._ledger and undone[0].about:
-            self._ledger.forget(undone[0].about)
+        if not undone:
+            self._engine.rewind(None)
+        self._undo(undone)
         return undone
+
+    def _undo(self, stages: Sequence[_Asked]) -> None:
+        if stages:
+            self._engine.rewind(stages[0].running)
+            if self._ledger and stages[0].about:
+                self._ledger.forget(stages[0].about)
