@@ -258,7 +258,6 @@ MNIST = Setting(
         Scheme("conv", vae={"architecture": "conv", "hidden": None}),
         Scheme("umap-start", fit={"rounds": 20}, embedding="start"),
         Scheme("umap-start-fitted", gmm={"prior": "fitted"}, fit={"rounds": 20}, embedding="start"),
-        Scheme("umap-start-long", gmm={"prior": "fitted"}, embedding="start"),
     ),
 )
 
