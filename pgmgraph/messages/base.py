@@ -89,11 +89,11 @@ class Message(ABC):
         changes: dict[str, Tensor] = {}
         for name in (*self.per_item, *self.shared):
             tensor: Tensor = getattr(self, name)
-            moved = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-            if moved is not tensor:
-                changes[name] = moved
+            there = moved(tensor, device).to(dtype=dtype if tensor.is_floating_point() else None)
+            if there is not tensor:
+                changes[name] = there
         if self.missing is not None and device is not None and self.missing.device != device:
-            changes["missing"] = self.missing.to(device)
+            changes["missing"] = moved(self.missing, device)
         return dataclasses.replace(self, **changes) if changes else self
 
     def spread(self, rows: Tensor, n: int) -> Self:
@@ -202,6 +202,13 @@ class Belief(Message):
 
 class Potential(Message):
     """An unnormalised log-function of v, given by natural parameters and a scalar."""
+
+
+def moved(tensor: Tensor, device: torch.device | None) -> Tensor:
+    """The tensor on `device`: to a GPU from pinned memory, so that nobody waits until it is there."""
+    if device is not None and device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device=device)
 
 
 def difference(before: Message | None, after: Message) -> float:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from pgmgraph.messages.base import Message
+from pgmgraph.messages.base import Message, moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ class Point(Message):
 
     def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Self:
         """The same values on `device`; with a `dtype`, cast and scaled, missing rows zero."""
-        moved = self.value.to(device=device)
-        missing = None if self.missing is None else self.missing.to(device=device)
+        value = moved(self.value, device)
+        missing = None if self.missing is None else moved(self.missing, device)
         if dtype is None:
-            return self if moved is self.value else replace(self, value=moved, missing=missing)
-        cast = moved.to(dtype)
+            return self if value is self.value else replace(self, value=value, missing=missing)
+        cast = value.to(dtype)
         if self.scale != 1.0:
-            cast = cast * self.scale if cast is moved else cast.mul_(self.scale)
+            cast = cast * self.scale if cast is value else cast.mul_(self.scale)
         if missing is not None:
             rows = missing.reshape(-1, *[1] * len(self.event_shape))
             cast = cast.masked_fill(rows, 0.0)

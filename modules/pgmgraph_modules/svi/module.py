@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, repeat
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyro
 import torch
 from pyro import distributions as dist
 from pyro import poutine
 from pyro.distributions import TorchDistribution
-from pyro.infer import TraceMeanField_ELBO
-from torch import Tensor, distributed, nn
-from torch.distributions import Distribution, constraints, kl_divergence
-from torch.distributions.kl import register_kl
+from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
 from torch.nn.parallel import DistributedDataParallel
 
 from pgmgraph import (
@@ -37,68 +35,15 @@ from pgmgraph import (
     Point,
 )
 from pgmgraph.errors import DataError, DefinitionError, DivergedError, MessageTypeError
+from pgmgraph_modules.svi.estimator import MeanField
+from pgmgraph_modules.svi.parts import loss_of_all_parts, summed_over_parts
+from pgmgraph_modules.svi.potential_prior import PotentialPrior
 
 _LEAST_ITEMS, _MOST_ITEMS = 512, 4_096
+_LOOK = 64  # losses are looked at so many at once: a look stops a GPU until all that it was asked for is done
 _SHARE = 1 / 20
 
 Optimiser = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-
-
-class PotentialPrior(TorchDistribution):
-    """A potential in the place of a prior: its `log_prob` is the potential, not normalised.
-
-    The KL of a Gaussian belief from a Gaussian potential, -H[q] - E_q[potential], is analytic, needs no
-    factorisation, and is registered with torch, so that `TraceMeanField_ELBO` uses it. From a mixture
-    it is taken by samples.
-
-    Args:
-        potential: of n items in D dimensions.
-    """
-
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-    support = constraints.real_vector
-
-    def __init__(self, potential: GaussianPotential | MixturePotential) -> None:
-        self.potential = potential
-        super().__init__(torch.Size([len(potential)]), torch.Size(potential.event_shape), validate_args=False)
-
-    def expand(self, batch_shape: Sequence[int], _instance: None = None) -> TorchDistribution:
-        """Itself, where the shape is its own: the wrapper that a plate would put around it hides the analytic KL."""
-        if tuple(batch_shape) == tuple(self.batch_shape):
-            return self
-        expanded: TorchDistribution = super().expand(batch_shape, _instance)
-        return expanded
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The potential at `value`, (..., n, D) to (..., n)."""
-        return self.potential.value(value)
-
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """A draw from the distribution that is proportional to the potential, which must be proper."""
-        return self.potential.sample(tuple(sample_shape))
-
-
-def _kl_independent(q: torch.distributions.Independent[Distribution], prior: PotentialPrior) -> Tensor:
-    if not isinstance(q.base_dist, torch.distributions.Normal):
-        raise NotImplementedError  # torch's way to say that there is no closed form: samples are taken instead
-    variance = q.base_dist.scale.square()
-    entropy = q.base_dist.scale.log().sum(-1) + 0.5 * variance.shape[-1] * (1 + math.log(2 * math.pi))
-    return -entropy - _gaussian(prior).expectation(Gaussian(q.base_dist.loc, variance))
-
-
-def _kl_multivariate(q: torch.distributions.MultivariateNormal, prior: PotentialPrior) -> Tensor:
-    entropy: Tensor = q.entropy()
-    return -entropy - _gaussian(prior).expectation(Gaussian(q.mean, q.covariance_matrix))
-
-
-def _gaussian(prior: PotentialPrior) -> GaussianPotential:
-    if not isinstance(prior.potential, GaussianPotential):
-        raise NotImplementedError  # as above
-    return prior.potential
-
-
-register_kl(torch.distributions.Independent, PotentialPrior)(_kl_independent)
-register_kl(torch.distributions.MultivariateNormal, PotentialPrior)(_kl_multivariate)
 
 
 class SVIModule(Module):
@@ -186,7 +131,7 @@ class SVIModule(Module):
         for network in self.networks.values():
             network.to(context.device)  # in place, for parameters too
         self._optimiser: torch.optim.Optimizer | None = None
-        self._estimator = TraceMeanField_ELBO(num_particles=self.samples)
+        self._estimator = MeanField(num_particles=self.samples)  # type: ignore[no-untyped-call]
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -316,19 +261,34 @@ class SVIModule(Module):
         self, batches: Batches, epoch: int, loss_of: Callable[..., Tensor], optimiser: torch.optim.Optimizer
     ) -> float:
         """One pass over the plate; returns the loss of an item, averaged over the minibatches."""
-        total = 0.0
+        total, unseen = 0.0, list[tuple[Tensor, int]]()
         for number, batch in enumerate(self._minibatches(batches)):
             # Pyro's checks of model and guide cost as much as a small network: the first minibatch has them.
             with self._pyro(validate=epoch == 0 and number == 0):
                 loss = loss_of(**batch)
-            items, value = _length(batch), float(loss.detach())
+            items, value = _length(batch), loss.detach()
             if self.context.shards > 1:
                 share = items
-                value, items = _of_all_parts(value, share)
+                value, items = loss_of_all_parts(value, share)
                 if not items:
                     break
                 # The parts' gradients are averaged; what is wanted is that of the mean over all items.
                 loss = loss * (share * self.context.shards / items)
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            unseen.append((value, items))
+            if len(unseen) == _LOOK:
+                total += self._seen(unseen, epoch, number)
+                unseen.clear()
+        if unseen:
+            total += self._seen(unseen, epoch, number)
+        return total / (batches.size if self.context.shards == 1 else self.context.plate_size)
+
+    def _seen(self, losses: Sequence[tuple[Tensor, int]], epoch: int, last: int) -> float:
+        """The sum over items of the losses of minibatches up to number `last`, which must all be finite."""
+        values: list[float] = torch.stack([loss for loss, _ in losses]).tolist()
+        for number, value in enumerate(values, last + 1 - len(values)):
             if not math.isfinite(value):
                 raise DivergedError(
                     f"The loss of {self.context.name} turned {value} in round {self.context.round}, epoch {epoch}, "
@@ -338,11 +298,7 @@ class SVIModule(Module):
                     self.context.round,
                     number,
                 )
-            loss.backward()
-            optimiser.step()
-            optimiser.zero_grad()
-            total += value * items
-        return total / (batches.size if self.context.shards == 1 else self.context.plate_size)
+        return sum(value * items for value, (_, items) in zip(values, losses, strict=True))
 
     def _minibatches(self, batches: Batches) -> Iterator[Batch]:
         """Those of an epoch; of a part of the plate its share of each, and empty ones as long as others have more."""
@@ -405,21 +361,6 @@ class _Loss(nn.Module):
             return sum((0.0 * parameter.sum() for parameter in self.parameters()), torch.zeros(()))
         loss: Tensor = module._estimator.differentiable_loss(module.model, module.guide, **batch)
         return loss / module.context.plate_size
-
-
-def summed_over_parts(values: Tensor) -> Tensor:
-    """The sum of a tensor over the processes that each have a part of the plate; all of them must ask for it."""
-    distributed.all_reduce(values)
-    return values
-
-
-def _of_all_parts(loss: float, items: int) -> tuple[float, int]:
-    """The loss of an item over the minibatch that the parts' make up together, and how many items it has.
-
-    A loss that is not finite in one part is so in all of them: they stop together, and none waits for another.
-    """
-    total, number = summed_over_parts(torch.tensor([loss * items, items], dtype=torch.float64)).tolist()
-    return (total / number if number else 0.0), int(number)
 
 
 def _length(batch: Batch) -> int:
