@@ -14,7 +14,7 @@ from torch.distributions import constraints
 
 from pgmgraph import Batches, Point
 from pgmgraph.errors import ShapeError
-from pgmgraph_modules.svi import summed_over_parts
+from pgmgraph_modules.svi.parts import summed_over_parts
 
 Shape = tuple[int, ...]
 

@@ -29,7 +29,8 @@ from pgmgraph import (
 )
 from pgmgraph.errors import ShapeError
 from pgmgraph_modules.arguments import check_choice
-from pgmgraph_modules.svi import Optimiser, SVIModule
+from pgmgraph_modules.svi import SVIModule
+from pgmgraph_modules.svi.module import Optimiser
 from pgmgraph_modules.vae import networks
 from pgmgraph_modules.vae.likelihoods import LIKELIHOODS
 from pgmgraph_modules.vae.networks import ARCHITECTURES
